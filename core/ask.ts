@@ -1,0 +1,82 @@
+/** One upstream asked once: what is sent, and what becomes of it. */
+import { streamBody } from './body/read.ts'
+import type { LiveExchange } from './exchange.ts'
+import type { Failure, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
+import { judgeByStatus } from './provider.ts'
+import { Attempt } from './upstream/attempt.ts'
+import { requestHeaders } from './upstream/headers.ts'
+
+/** What the client is given: a reply of the gateway's own, or an upstream's result and the attempt that has its bytes. */
+export type Answer = Reply | { readonly kind: 'answer'; readonly result: Result; readonly attempt: Attempt | null }
+
+/** Asks. Rejects only with what a plugin threw, or because the client has gone. */
+export async function ask(exchange: LiveExchange, upstream: Upstream): Promise<Answer> {
+  const { route, gateway, request, body } = exchange
+  if (exchange.gone) throw exchange.gone
+  exchange.attempt++
+  exchange.upstream = upstream
+  const outgoing: Outgoing = {
+    method: exchange.method,
+    path: exchange.path,
+    query: exchange.query,
+    headers: requestHeaders(exchange.headers),
+  }
+  const instead = route.onUpstreamRequest && (await route.onUpstreamRequest(exchange, outgoing))
+  if (instead) return instead.kind === 'retry' ? passedOver : instead
+  const { headers } = outgoing
+  // Compressed events cannot be read: whoever joins them pays with a few bytes more on the wire.
+  if (route.onEvent || route.editEvent) headers['accept-encoding'] = 'identity'
+  if (body.kind === 'stream') headers['content-length'] = request.headers['content-length']
+
+  const { connections, pathOf } = await gateway.target(upstream, route.provider!)
+  const path = pathOf(outgoing.path) + outgoing.query
+  const attempt = new Attempt(
+    { method: outgoing.method, path, headers, body: bytesOf(exchange) },
+    route.provider!.dialect.judge ?? judgeByStatus,
+  )
+  exchange.onGone = (reason) => attempt.abort(reason)
+  if (exchange.gone) throw exchange.gone
+  connections.send(request, exchange.response, attempt)
+  return { kind: 'answer', result: await attempt.result, attempt }
+}
+
+/** Puts a failed attempt on the exchange's list and waits as long as the plugin that wants a retry says. */
+export async function remember(exchange: LiveExchange, result: Result, { after }: Retry): Promise<void> {
+  const failure: Failure = {
+    upstream: exchange.upstream!,
+    attempt: exchange.attempt,
+    status: result.kind === 'response' ? result.status : null,
+    error: result.kind === 'failure' ? (result.error.code ?? result.error.name) : null,
+    judgement: result.judgement,
+  }
+  exchange.failures = [...exchange.failures, failure]
+  if (after <= 0) return
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, after)
+    exchange.onGone = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+  })
+}
+
+/** Lets go of an answer that nobody will be given. */
+export function discard(answer: Answer | null): void {
+  if (answer?.kind === 'answer') answer.attempt?.discard()
+}
+
+function bytesOf({ body, request, gateway }: LiveExchange): Buffer | AsyncIterable<Buffer> | null {
+  if (body.kind === 'none') return null
+  return body.kind === 'json' ? body.bytes : streamBody(request, gateway.config.settings.limits.upload)
+}
+
+/** A plugin would not have this upstream asked. */
+const passedOver: Answer = {
+  kind: 'answer',
+  result: {
+    kind: 'failure',
+    error: Object.assign(new Error('a plugin passed this upstream over'), { code: 'PASSED_OVER' }),
+    judgement: 'elsewhere',
+  },
+  attempt: null,
+}

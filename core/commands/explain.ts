@@ -1,0 +1,81 @@
+/** `postern explain`: says what the file compiles to. Sets the plugins up, as `run` does, and takes them down again. */
+import { loadConfig } from '../config/load.ts'
+import { ConfigError, render } from '../config/problems.ts'
+import { buildGateway, type Gateway } from '../gateway.ts'
+import type { Command } from '../main.ts'
+import { silentLog } from '../observe/log.ts'
+import { phases, type Phase, type Upstream } from '../plugin.ts'
+import { pluginSource } from '../plugins.ts'
+import type { Route } from '../route.ts'
+import { Shared } from '../shared.ts'
+
+export const explain: Command = async ({ config: file }) => {
+  try {
+    const { config, problems } = await loadConfig(file, { plugins: pluginSource })
+    if (!config) throw new ConfigError(problems)
+    const gateway = await buildGateway(config, { shared: new Shared(), log: silentLog })
+    process.stdout.write(describe(gateway))
+    await gateway.retire()
+    return 0
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    process.stdout.write(`${error.problems.map(render).join('\n\n')}\n`)
+    return 1
+  }
+}
+
+/** What a gateway compiled to, as text. */
+export function describe(gateway: Gateway): string {
+  const { config } = gateway
+  const { settings } = config
+  const lines = [
+    `${config.file}, version ${config.version}`,
+    `listens on ${settings.listen}${settings.admin ? `, admin on ${settings.admin.listen}` : ''}`,
+    ...config.notes,
+    '',
+    ...gateway.routes.flatMap((route) => describeRoute(route, gateway)),
+    'what no provider claims is answered 404, after',
+    ...describePhases(gateway.unclaimed),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function describeRoute(route: Route, gateway: Gateway): string[] {
+  const provider = route.provider!
+  const upstreams = gateway.candidates(provider, null)
+  return [
+    `${provider.name}  ${provider.prefix || '/'} → ${provider.url.href}`,
+    ...(upstreams.length > 0
+      ? upstreams.map((upstream) => `  upstream ${describeUpstream(upstream)}`)
+      : ['  no upstream in gateway.yaml']),
+    ...describePhases(route),
+    '',
+  ]
+}
+
+function describeUpstream({ name, url, key, models, priority }: Upstream): string {
+  const facts = [
+    url?.href,
+    key ? 'with a key of its own' : "with the client's key",
+    models ? `models ${models.join(', ')}` : 'all models',
+    `priority ${priority}`,
+  ]
+  return `${name}: ${facts.filter(Boolean).join(', ')}`
+}
+
+/** In the order in which they are asked: what stands first is asked first, downwards or upwards. */
+function describePhases({ plugins, provider }: Route): string[] {
+  const width = Math.max(...phases.map((phase) => phase.length))
+  const joined = phases.filter((phase) => plugins[phase].length > 0 && (provider || reachedByAll.has(phase)))
+  if (joined.length === 0) return ['  no plugin is asked']
+  return joined.map((phase) => `  ${phase.padEnd(width)}  ${plugins[phase].join(arrow(phase))}`)
+}
+
+/** What is refused because nobody claims it never gets to the other phases. */
+const reachedByAll: ReadonlySet<Phase> = new Set<Phase>(['onRequest', 'onResponse', 'onEnd'])
+
+function arrow(phase: Phase): string {
+  return phase === 'onRequest' || phase === 'onBody' || phase === 'rankUpstreams' || phase === 'onUpstreamRequest'
+    ? ' ↓ '
+    : ' ↑ '
+}

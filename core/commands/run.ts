@@ -1,0 +1,99 @@
+/** `postern run`: listens until it is told to stop. */
+import { ConfigError, render } from '../config/problems.ts'
+import type { Command } from '../main.ts'
+import { openLog, type RootLog } from '../observe/log.ts'
+import { pluginSource } from '../plugins.ts'
+import { startSidecar, type Sidecar } from '../sidecar.ts'
+
+/** How long, in ms, a stop may take beyond the drain before the process exits all the same. */
+const hardDeadline = 10_000
+
+export const run: Command = async ({ config }) => {
+  const log = openLog({ level: 'info' })
+  dieLoudly(log)
+  try {
+    const sidecar = await startSidecar({ file: config, plugins: pluginSource, log })
+    tell(sidecar, log)
+    await untilStopped(sidecar, log)
+    return 0
+  } catch (error) {
+    log.flush()
+    process.stderr.write(`${sentence(error)}\n`)
+    return 1
+  }
+}
+
+/** Resolves after the first SIGINT or SIGTERM and the drain that follows; a second one exits at once. */
+function untilStopped(sidecar: Sidecar, log: RootLog): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let stopping = false
+    const stop = (signal: NodeJS.Signals) => {
+      if (stopping) process.exit(130)
+      stopping = true
+      const { gateway } = sidecar.server
+      log.info({ signal, exchanges: gateway.exchanges.size }, 'stopping; a second signal exits at once')
+      setTimeout(() => {
+        log.error({}, 'the stop took too long: exiting')
+        log.flush()
+        process.exit(1)
+      }, gateway.config.settings.limits.drain + hardDeadline).unref()
+      sidecar.stop().then(resolve, reject)
+    }
+    process.on('SIGINT', stop)
+    process.on('SIGTERM', stop)
+    process.on('SIGHUP', () => void sidecar.reload())
+  })
+}
+
+/** To a person: what to try. To a log: where it listens. */
+function tell({ url, adminUrl, server }: Sidecar, log: RootLog): void {
+  const { config } = server.gateway
+  log.info({ url, admin: adminUrl, version: config.version }, 'listening')
+  if (!process.stderr.isTTY) return
+  const tries = examples.filter(({ provider }) =>
+    server.gateway.routes.some((route) => route.provider?.name === provider),
+  )
+  process.stderr.write(
+    [
+      `Postern listens on ${url}${adminUrl ? `; is it well? ${adminUrl}/healthz` : ''}`,
+      ...config.notes,
+      ...(tries.length > 0 ? ['Try:'] : []),
+      ...tries.map(({ curl }) => `  ${curl(url)}`),
+      '',
+    ].join('\n'),
+  )
+}
+
+const json = "-H 'content-type: application/json'"
+const examples = [
+  {
+    provider: 'openai',
+    curl: (url: string) =>
+      `curl ${url}/v1/chat/completions ${json} -d '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'`,
+  },
+  {
+    provider: 'anthropic',
+    curl: (url: string) =>
+      `curl -N ${url}/v1/messages ${json} -d '{"model":"demo","max_tokens":99,"stream":true,"messages":[{"role":"user","content":"Hello"}]}'`,
+  },
+  {
+    provider: 'gemini',
+    curl: (url: string) =>
+      `curl -N '${url}/v1beta/models/demo:streamGenerateContent?alt=sse' ${json} -d '{"contents":[{"parts":[{"text":"Hello"}]}]}'`,
+  },
+]
+
+/** A defect of ours must not go unseen, and a process in an unknown state must not go on: its supervisor starts it anew. */
+function dieLoudly(log: RootLog): void {
+  process.on('uncaughtException', (error) => {
+    log.error({ err: error }, 'a defect: the process ends')
+    log.flush()
+    process.stderr.write(`${error.stack ?? error.message}\n`)
+    process.exit(70)
+  })
+}
+
+function sentence(error: unknown): string {
+  if (error instanceof ConfigError) return error.problems.map(render).join('\n\n')
+  return `postern: ${error instanceof Error ? error.message : String(error)}`
+}

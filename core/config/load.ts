@@ -1,0 +1,119 @@
+/**
+ * From the text of gateway.yaml to a configuration: YAML → references → the gateway's own schema → each plugin with its
+ * schema → what must fit together. A step that fails does not keep the others from saying what they find: all problems
+ * are reported at once.
+ */
+import { isUtf8 } from 'node:buffer'
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import type { Upstream } from '../plugin.ts'
+import { check, type Draft } from './check.ts'
+import { readYaml } from './document.ts'
+import { checkFacts } from './facts.ts'
+import { readPlugins, type PluginEntry, type PluginSource } from './plugins.ts'
+import type { Problem } from './problems.ts'
+import { resolveReferences } from './references.ts'
+import { Report } from './report.ts'
+import { coreSchema, type Core, type Settings } from './schema.ts'
+import { checkUpstreams, readUpstreams } from './upstreams.ts'
+
+export type { PluginEntry, PluginSource }
+
+/** One version of gateway.yaml, ready to be built. Frozen all the way down, but for what plugins have made. */
+export interface Config {
+  /** As it was given to `loadConfig`. */
+  readonly file: string
+  /** The first 12 hex digits of the SHA-256 of the file and of the files it refers to. */
+  readonly version: string
+  /** The gateway's own settings. */
+  readonly settings: Settings
+  readonly upstreams: readonly Upstream[]
+  /** In the order of the list. */
+  readonly plugins: readonly PluginEntry[]
+  /** What the operator should know although it is no problem. */
+  readonly notes: readonly string[]
+}
+
+/** Either a configuration or at least one problem. */
+export interface Loaded {
+  readonly config: Config | null
+  readonly problems: readonly Problem[]
+  readonly file: string
+  readonly text: string
+}
+
+export interface LoadOptions {
+  readonly plugins: PluginSource
+  /** Where `${VAR}` looks; the environment of this process where absent. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+}
+
+/** Reads gateway.yaml from its file. Never rejects for what is in the file, nor because there is none. */
+export async function loadConfig(file: string, options: LoadOptions): Promise<Loaded> {
+  const bytes = await readFile(file).catch((error: unknown) => reasonOf(error))
+  if (typeof bytes !== 'string' && isUtf8(bytes)) return parseConfig(bytes.toString('utf8'), file, options)
+  const report = new Report(file, '')
+  const reason = typeof bytes === 'string' ? bytes : 'it is not UTF-8'
+  report.add(0, `this file cannot be read: ${reason}`, 'Name the right one with --config FILE')
+  return { config: null, problems: report.problems(), file, text: '' }
+}
+
+/** Reads gateway.yaml from a text; `file` says where it would be, which is what paths in it are relative to. */
+export async function parseConfig(text: string, file: string, options: LoadOptions): Promise<Loaded> {
+  const report = new Report(file, text)
+  const config = await read(text, file, report, options)
+  return { config, problems: report.problems(), file, text }
+}
+
+async function read(text: string, file: string, report: Report, options: LoadOptions): Promise<Config | null> {
+  const yaml = readYaml(text, report)
+  if (!yaml) return null
+  const folder = dirname(resolve(file))
+  const references = await resolveReferences(yaml, report, { env: options.env ?? process.env, folder })
+  const draft: Draft = { yaml, references, report }
+  const core = check(draft, coreSchema, [], { root: 'the gateway', prefix: '' })
+  const items = await readPlugins(draft, options.plugins, folder)
+  checkFacts(items, report)
+  checkUpstreams(draft, items)
+  if (!core) return null
+  // `check` has held it against the schema that Core is the type of.
+  const { upstreams: list, plugins: _items, ...settings } = core.value as Core
+  checkTimers(draft, settings)
+  if (!report.clean) return null
+  return Object.freeze({
+    file,
+    version: versionOf([text, ...references.contents]),
+    settings: Object.freeze(settings),
+    plugins: Object.freeze(items.flatMap(({ entry }) => entry ?? [])),
+    ...readUpstreams(list),
+  })
+}
+
+/** Node's timers hold 2³¹-1 ms; a longer one does not wait at all. */
+const longestTimer = 2 ** 31 - 1
+
+function checkTimers({ yaml, report }: Draft, { limits, timeouts }: Settings): void {
+  const timers = [
+    ['limits', 'drain', limits.drain],
+    ...Object.entries(timeouts).map(([key, value]) => ['timeouts', key, value] as const),
+  ] as const
+  for (const [map, key, value] of timers) {
+    if (value > longestTimer)
+      report.add(yaml.offset([map, key]), `${map}.${key} must be at most 24d`, 'Write 24d for "as long as it takes"')
+  }
+}
+
+/** One text: its own hash, as `sha256sum` prints it. */
+function versionOf(texts: readonly string[]): string {
+  const hash = createHash('sha256')
+  texts.forEach((text, index) => hash.update(index === 0 ? text : `\0${text}`))
+  return hash.digest('hex').slice(0, 12)
+}
+
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : null
+  if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file'
+  if (code === 'EISDIR') return 'it is a folder'
+  return code === 'EACCES' || code === 'EPERM' ? 'this user may not read it' : String(code ?? error)
+}

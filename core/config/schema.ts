@@ -1,0 +1,180 @@
+/** The keys of gateway.yaml that the gateway itself understands. What plugins understand is in their own schemas. */
+import type { JSONSchema } from 'json-schema-to-ts'
+import type { ConfigOf } from '../plugin.ts'
+
+const log = {
+  type: 'object',
+  description: 'What is written to the log.',
+  additionalProperties: false,
+  default: {},
+  properties: {
+    level: {
+      enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+      description: 'The least important kind of line that is still written.',
+      default: 'info',
+    },
+  },
+} as const satisfies JSONSchema
+
+const limits = {
+  type: 'object',
+  description: 'How much the gateway takes on.',
+  additionalProperties: false,
+  default: {},
+  properties: {
+    body: {
+      type: 'string',
+      format: 'size',
+      description: 'The largest JSON request body. It is held in memory while the exchange lasts.',
+      default: '32MiB',
+    },
+    upload: {
+      type: 'string',
+      format: 'size',
+      description: 'The largest request body that streams through unread, such as a file.',
+      default: '512MiB',
+    },
+    drain: {
+      type: 'string',
+      format: 'duration',
+      description: 'How long exchanges may go on after their gateway was retired by a reload or a shutdown.',
+      default: '30s',
+    },
+    header: {
+      type: 'string',
+      format: 'size',
+      description: 'The largest request line and headers, together. Changing it needs a restart.',
+      default: '32KiB',
+    },
+  },
+} as const satisfies JSONSchema
+
+const timeouts = {
+  type: 'object',
+  description: 'How long the gateway waits for an upstream, phase by phase; there is no limit on the whole.',
+  additionalProperties: false,
+  default: {},
+  properties: {
+    connect: {
+      type: 'string',
+      format: 'duration',
+      description: 'For a connection, TLS included.',
+      default: '10s',
+    },
+    headers: {
+      type: 'string',
+      format: 'duration',
+      description: 'For the status and headers of the answer. Long, because a model may think before it answers.',
+      default: '600s',
+    },
+    idle: {
+      type: 'string',
+      format: 'duration',
+      description: 'For the next bytes of an answer that has begun.',
+      default: '180s',
+    },
+  },
+} as const satisfies JSONSchema
+
+const upstream = {
+  type: 'object',
+  description: 'Somewhere an exchange can be sent: one credential at one provider.',
+  additionalProperties: false,
+  required: ['name', 'provider'],
+  properties: {
+    name: {
+      type: 'string',
+      pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$',
+      description:
+        'What logs and metrics call it. Letters, digits, ".", "_" and "-", a letter or a digit first; each name once.',
+    },
+    provider: {
+      type: 'string',
+      minLength: 1,
+      description: 'The provider it belongs to, by the name under which it is mounted in plugins.',
+    },
+    url: { type: 'string', format: 'url', description: "Its base address, where it is not the provider's own." },
+    key: {
+      type: 'string',
+      format: 'secret',
+      description:
+        'The credential: "${NAME}" or file:PATH. Absent: the client\'s own is passed on. Empty: this upstream is left out.',
+    },
+    models: {
+      type: 'array',
+      items: { type: 'string', format: 'model-pattern' },
+      description: 'The models it serves; * at the end of a name matches any rest. Absent: every model.',
+    },
+    priority: {
+      type: 'integer',
+      description: 'Lower is asked first; the order of the list decides among equals.',
+      default: 100,
+    },
+  },
+} as const satisfies JSONSchema
+
+/** The schema of gateway.yaml, but for the configuration of its plugins. */
+export const coreSchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    listen: {
+      type: 'string',
+      format: 'listen',
+      description:
+        'Where clients find the gateway: HOST:PORT, :PORT for every address of this machine, "[::1]:PORT" or unix:/path; ' +
+        'port 0 takes a free one. Changing it needs a restart.',
+      default: '127.0.0.1:8787',
+    },
+    admin: {
+      description: 'The second listener, for operators; false: there is none. Changing it needs a restart.',
+      anyOf: [
+        {
+          type: 'object',
+          additionalProperties: false,
+          properties: {
+            listen: {
+              type: 'string',
+              format: 'listen',
+              description: 'Where operators find health, metrics and what else the gateway tells of itself.',
+              default: '127.0.0.1:8788',
+            },
+          },
+        },
+        { const: false },
+      ],
+      default: {},
+    },
+    log,
+    limits,
+    timeouts,
+    trusted_proxies: {
+      type: 'array',
+      items: { type: 'string', format: 'address' },
+      description: "Proxies in front of the gateway whose X-Forwarded-For is believed. Empty: nobody's is.",
+      default: [],
+    },
+    upstreams: {
+      type: 'array',
+      items: upstream,
+      description: 'Where exchanges can be sent.',
+      default: [],
+    },
+    plugins: {
+      type: 'array',
+      // `readPlugins` looks at the items itself: what a plugin may be given is for its own schema to say.
+      items: {},
+      description: 'What an exchange walks through: top to bottom towards the upstream, bottom to top on the way back.',
+      default: [],
+    },
+  },
+} as const satisfies JSONSchema
+
+/** The whole file, but for the plugins. */
+export type Core = ConfigOf<typeof coreSchema>
+
+/** The gateway's own settings: defaults applied, durations in ms, sizes in bytes. */
+export type Settings = Omit<Core, 'upstreams' | 'plugins'>
+
+/** An upstream as gateway.yaml has it. */
+export type UpstreamSettings = Core['upstreams'][number]

@@ -1,0 +1,70 @@
+/** The list of upstreams: each name once, each provider mounted, each with a key or without, but none with an empty one. */
+import type { Upstream } from '../plugin.ts'
+import { isBroken, writtenAt, type Draft } from './check.ts'
+import type { Path } from './document.ts'
+import type { Item } from './plugins.ts'
+import { didYouMean } from './problems.ts'
+import type { UpstreamSettings } from './schema.ts'
+
+/** Reports what the list has wrong with itself or with the plugins; what its schema refuses is reported elsewhere. */
+export function checkUpstreams(draft: Draft, plugins: readonly Item[]): void {
+  const list = draft.yaml.value(['upstreams'])
+  const lines = new Map<unknown, number>()
+  for (const index of Array.isArray(list) ? list.keys() : []) {
+    checkName(draft, ['upstreams', index, 'name'], lines)
+    checkProvider(draft, ['upstreams', index, 'provider'], plugins)
+  }
+}
+
+/** The upstreams that can be asked, and a note on each that is left out. */
+export function readUpstreams(list: readonly UpstreamSettings[]): {
+  upstreams: readonly Upstream[]
+  notes: readonly string[]
+} {
+  const isLeftOut = ({ key }: UpstreamSettings) => key?.reveal() === ''
+  return {
+    upstreams: Object.freeze(list.filter((upstream) => !isLeftOut(upstream)).map(readUpstream)),
+    notes: Object.freeze(list.filter(isLeftOut).map(({ name }) => `upstream ${name} is left out: its key is empty`)),
+  }
+}
+
+function readUpstream({ name, provider, url, key, models, priority }: UpstreamSettings): Upstream {
+  return Object.freeze({
+    name,
+    provider,
+    url: url === undefined ? null : new URL(url),
+    key: key ?? null,
+    models: models ?? null,
+    priority,
+  })
+}
+
+function checkName(draft: Draft, path: Path, lines: Map<unknown, number>): void {
+  const { yaml, report } = draft
+  const name = yaml.value(path)
+  if (typeof name !== 'string' || isBroken(draft, path)) return
+  const offset = yaml.offset(path)
+  const line = lines.get(name)
+  const shown = writtenAt(draft, path) ?? JSON.stringify(name)
+  if (line === undefined) lines.set(name, report.position(offset).line)
+  else report.add(offset, `line ${line} has an upstream ${shown} already`, 'Give each upstream a name of its own')
+}
+
+function checkProvider(draft: Draft, path: Path, plugins: readonly Item[]): void {
+  const { yaml, report } = draft
+  const provider = yaml.value(path)
+  if (typeof provider !== 'string' || provider === '' || isBroken(draft, path)) return
+  const mounted = [...new Set(plugins.flatMap(({ entry }) => entry?.provider?.name ?? []))]
+  if (mounted.includes(provider) || couldMount(draft, provider, plugins)) return
+  const written = writtenAt(draft, path)
+  const guess = written === undefined ? didYouMean(provider, mounted) : ''
+  const cure = mounted.length > 0 ? `Add it to plugins; mounted are ${mounted.join(', ')}` : 'Add it to plugins'
+  report.add(yaml.offset(path), `no provider is mounted as ${written ?? JSON.stringify(provider)}${guess}`, cure)
+}
+
+/** A plugin that could not be read may be the one: to miss its provider would only be the echo of that problem. */
+function couldMount({ yaml }: Draft, provider: string, plugins: readonly Item[]): boolean {
+  return plugins.some(
+    ({ name, entry, path }) => !entry && (name === provider || yaml.value([...path, 'as']) === provider),
+  )
+}

@@ -1,0 +1,112 @@
+/** One request's life as data. The contract's Exchange, and what only the gateway may touch. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { unreadBody } from './body/body.ts'
+import { ClientGone } from './errors.ts'
+import type { Gateway } from './gateway.ts'
+import type { Body, Exchange, Facts, Failure, Headers, Log, Upstream } from './plugin.ts'
+import type { Route } from './route.ts'
+
+/** Every declared fact, null until somebody has learned it. */
+export type FactSheet = { [F in keyof Facts]: Facts[F] | null }
+
+/** What the socket side knows of a request before anybody has looked at it. */
+export interface Arrival {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly id: string
+  readonly path: string
+  readonly query: string
+  readonly client: string
+}
+
+const none: readonly Failure[] = Object.freeze([])
+
+export class LiveExchange implements Exchange {
+  readonly kind = 'http'
+  readonly id: string
+  readonly method: string
+  readonly path: string
+  readonly query: string
+  readonly client: string
+  readonly headers: Readonly<Headers>
+  readonly facts: FactSheet
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly gateway: Gateway
+  readonly route: Route
+  readonly startedAt = performance.now()
+  body: Body = unreadBody
+  attempt = 0
+  upstream: Upstream | null = null
+  failures: readonly Failure[] = none
+  status = 0
+  error: Error | null = null
+  /** Bytes of the answer's body that were sent. */
+  sent = 0
+  /** Why nobody waits for the answer any more. */
+  gone: Error | null = null
+  /** What has to end when the client leaves: the upstream's answer, a wait. Whoever starts something sets it. */
+  onGone: ((reason: Error) => void) | null = null
+  /** Resolves when the answer has left, or never will. */
+  readonly closed: Promise<void>
+  #controller: AbortController | null = null
+  #log: Log | null = null
+
+  constructor(gateway: Gateway, route: Route, facts: FactSheet, arrival: Arrival) {
+    const { request, response } = arrival
+    this.gateway = gateway
+    this.route = route
+    this.facts = facts
+    this.request = request
+    this.response = response
+    this.id = arrival.id
+    this.method = request.method ?? 'GET'
+    this.path = arrival.path
+    this.query = arrival.query
+    this.client = arrival.client
+    this.headers = request.headers
+    this.closed = new Promise((resolve) => {
+      response.on('close', () => {
+        if (!response.writableFinished) this.leave(new ClientGone())
+        resolve()
+      })
+    })
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController()
+      if (this.gone) this.#controller.abort(this.gone)
+    }
+    return this.#controller.signal
+  }
+
+  get log(): Log {
+    return (this.#log ??= exchangeLog(this.gateway.log, this.id))
+  }
+
+  /** Ends what is under way upstream, because another answer is given. */
+  abandon(): void {
+    this.onGone?.(new Error('the exchange took another end'))
+    this.onGone = null
+  }
+
+  /** Ends everything that is done for the client. The first reason counts. */
+  leave(reason: Error): void {
+    if (this.gone) return
+    this.gone = reason
+    this.error ??= reason
+    this.#controller?.abort(reason)
+    this.onGone?.(reason)
+  }
+}
+
+/** Adds the exchange to each record; cheaper than a child logger, which would be made per exchange. */
+function exchangeLog(log: Log, exchange: string): Log {
+  return {
+    debug: (fields, message) => log.debug({ exchange, ...fields }, message),
+    info: (fields, message) => log.info({ exchange, ...fields }, message),
+    warn: (fields, message) => log.warn({ exchange, ...fields }, message),
+    error: (fields, message) => log.error({ exchange, ...fields }, message),
+  }
+}

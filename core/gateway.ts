@@ -1,0 +1,123 @@
+/**
+ * One version of gateway.yaml brought to life. Immutable; a reload builds another one, moves the server's pointer to it and
+ * retires this one, which ends with its last exchange.
+ */
+import type { Config } from './config/load.ts'
+import type { HookError } from './chain.ts'
+import { LiveExchange, type Arrival, type FactSheet } from './exchange.ts'
+import type { RootLog } from './observe/log.ts'
+import type { Log, Upstream } from './plugin.ts'
+import type { Claim, Provider } from './provider.ts'
+import { compileRoute, type Joined, type Route } from './route.ts'
+import { setUp, type SetUp } from './setup.ts'
+import type { Shared } from './shared.ts'
+import { Upstreams, type Target } from './upstream/upstreams.ts'
+
+/** What all gateways of a process have in common. */
+export interface House {
+  readonly shared: Shared
+  readonly log: RootLog
+}
+
+/** Builds a gateway. Throws ConfigError where a plugin cannot be set up; what was set up by then is taken down again. */
+export async function buildGateway(config: Config, house: House): Promise<Gateway> {
+  const ready = await setUp(config, house)
+  return new Gateway(config, house, ready)
+}
+
+export class Gateway {
+  readonly config: Config
+  readonly log: Log
+  readonly builtAt = Date.now()
+  /** Providers in the order of the list, each with its chains. */
+  readonly routes: readonly Route[]
+  /** The chains of exchanges that no provider claims. */
+  readonly unclaimed: Route
+  readonly exchanges = new Set<LiveExchange>()
+  readonly #upstreams: Upstreams
+  readonly #ready: SetUp
+  readonly #facts: FactSheet
+  #retired: Promise<void> | null = null
+  #empty: (() => void) | null = null
+
+  constructor(config: Config, house: House, ready: SetUp) {
+    this.config = config
+    this.log = house.log
+    this.#ready = ready
+    this.#upstreams = new Upstreams(config, house.shared)
+    const list: Joined[] = ready.joined
+    const failed = (exchange: { log: Log }, error: HookError) => exchange.log.error({ err: error }, error.message)
+    const providers = list.flatMap((plugin) => plugin.provider ?? [])
+    this.routes = providers.map((provider) => compileRoute(provider, list, failed))
+    this.unclaimed = compileRoute(null, list, failed)
+    this.#facts = factSheet(config)
+  }
+
+  /** Lets an exchange in: finds who claims it and gives it its facts. */
+  enter(arrival: Arrival): LiveExchange {
+    const { method = 'GET', headers } = arrival.request
+    const [route, claim] = this.#claim(method, arrival.path, headers)
+    // Spread from one template: all exchanges of a gateway share one hidden class.
+    const facts = { ...this.#facts, provider: route.provider, claim }
+    const exchange = new LiveExchange(this, route, facts, arrival)
+    this.exchanges.add(exchange)
+    return exchange
+  }
+
+  /** Lets it go. A retired gateway ends with its last one. */
+  leave(exchange: LiveExchange): void {
+    this.exchanges.delete(exchange)
+    if (this.exchanges.size === 0) this.#empty?.()
+  }
+
+  /** The upstreams that could be asked, in the order of gateway.yaml and by priority. */
+  candidates(provider: Provider, model: string | null): readonly Upstream[] {
+    return this.#upstreams.candidates(provider, model)
+  }
+
+  /** How an upstream is reached. */
+  target(upstream: Upstream, provider: Provider): Target | Promise<Target> {
+    return this.#upstreams.target(upstream, provider)
+  }
+
+  /** No new exchange comes. Resolves when the last one has ended and everything of this gateway is closed. */
+  retire(): Promise<void> {
+    return (this.#retired ??= this.#end())
+  }
+
+  async #end(): Promise<void> {
+    if (this.exchanges.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#empty = resolve
+      })
+    }
+    await this.#ready.end()
+    await this.#upstreams.close()
+  }
+
+  /** The first provider of the list that knows the path; else the first that would pass it on. */
+  #claim(method: string, path: string, headers: LiveExchange['headers']): [Route, Claim | null] {
+    let weak: [Route, Claim] | null = null
+    for (const route of this.routes) {
+      const { prefix, dialect } = route.provider!
+      if (prefix !== '' && !isUnder(path, prefix)) continue
+      const inner = prefix === '' ? path : path.slice(prefix.length) || '/'
+      const found = dialect.claims(method, inner, headers)
+      if (!found) continue
+      const claim = prefix === '' || found.path !== undefined ? found : { ...found, path: inner }
+      if (!found.weak) return [route, claim]
+      weak ??= [route, claim]
+    }
+    return weak ?? [this.unclaimed, null]
+  }
+}
+
+function isUnder(path: string, prefix: string): boolean {
+  return path.startsWith(prefix) && (path.length === prefix.length || path[prefix.length] === '/')
+}
+
+function factSheet(config: Config): FactSheet {
+  const names = config.plugins.flatMap(({ plugin }) => [...plugin.reads, ...plugin.writes])
+  const sheet = { provider: null, claim: null, ...Object.fromEntries(names.map((name) => [name, null])) }
+  return sheet as unknown as FactSheet // the plugins' declarations are what Facts is made of
+}

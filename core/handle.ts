@@ -1,0 +1,51 @@
+/** One exchange's walk, from top to bottom. This file is the architecture. */
+import { ask, discard, remember, type Answer } from './ask.ts'
+import { takeBody } from './body/take.ts'
+import { deliver } from './deliver.ts'
+import { fault } from './errors.ts'
+import type { LiveExchange } from './exchange.ts'
+import { logExchange } from './observe/line.ts'
+import { refusalOf, refuseForWantOfUpstream } from './refusal.ts'
+
+/** An exchange asks at most this many upstreams, whatever its plugins say. */
+const mostAttempts = 8
+
+/** Walks an exchange through its gateway. Never rejects: the answer, or the end of the connection, says what happened. */
+export async function handle(exchange: LiveExchange): Promise<void> {
+  const { route, gateway } = exchange
+  try {
+    await deliver(exchange, await answerTo(exchange))
+  } catch (error) {
+    exchange.abandon()
+    await deliver(exchange, refusalOf(exchange, error))
+  } finally {
+    logExchange(exchange)
+    if (route.onEnd) await route.onEnd(exchange)
+    gateway.leave(exchange)
+  }
+}
+
+async function answerTo(exchange: LiveExchange): Promise<Answer> {
+  const { route, gateway, facts } = exchange
+  const early = route.onRequest && (await route.onRequest(exchange))
+  if (early) return early
+  if (!route.provider) return fault('NO_ROUTE', `${exchange.method} ${exchange.path}`)
+
+  exchange.body = await takeBody(exchange)
+  const informed = route.onBody && exchange.body.kind === 'json' && (await route.onBody(exchange))
+  if (informed) return informed
+
+  let last: Answer | null = null
+  while (exchange.attempt < mostAttempts) {
+    const candidates = gateway.candidates(route.provider, facts.model)
+    const [upstream] = route.rankUpstreams ? await route.rankUpstreams(exchange, candidates) : candidates
+    if (!upstream) return last ?? refuseForWantOfUpstream(exchange, candidates)
+    discard(last)
+    last = await ask(exchange, upstream)
+    if (last.kind !== 'answer') return last
+    const retry = route.onUpstreamResult && (await route.onUpstreamResult(exchange, last.result))
+    if (!retry || exchange.body.kind === 'stream') return last
+    await remember(exchange, last.result, retry)
+  }
+  return last ?? refuseForWantOfUpstream(exchange, [])
+}

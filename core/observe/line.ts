@@ -1,0 +1,26 @@
+/** The one line that the log has for each exchange. */
+import type { LiveExchange } from '../exchange.ts'
+
+/** Writes it: at `info`, or at `warn` where something went wrong on the gateway's side or the upstream's. */
+export function logExchange(exchange: LiveExchange): void {
+  const { gateway, facts, error } = exchange
+  const fields = {
+    exchange: exchange.id,
+    method: exchange.method,
+    path: exchange.path,
+    status: exchange.status,
+    ms: Math.round((performance.now() - exchange.startedAt) * 10) / 10,
+    client: exchange.client,
+    provider: facts.provider?.name,
+    operation: facts.claim?.operation,
+    model: facts.model ?? undefined,
+    stream: facts.stream ?? undefined,
+    upstream: exchange.upstream?.name,
+    attempts: exchange.attempt,
+    bytes_out: exchange.sent,
+    usage: facts.usage ?? undefined,
+    error: error ? ('code' in error && String(error.code)) || error.name : undefined,
+  }
+  if (error && exchange.status >= 500) gateway.log.warn(fields, 'exchange')
+  else gateway.log.info(fields, 'exchange')
+}

@@ -1,0 +1,263 @@
+/**
+ * THE CONTRACT. Everything a plugin can say, see and do is in this file; `postern/plugin` is its public name.
+ *
+ * A plugin is a name, a schema for its configuration, and the hooks it wants. Its `setup` runs once per gateway (that is,
+ * once per version of gateway.yaml); what it returns runs for every exchange. Compile in `setup`, run in the hooks.
+ */
+import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
+import type { Provider } from './provider.ts'
+
+export { addressSet, type AddressSet } from './address.ts'
+export { refuse, reply, retry, type Refusal, type Reply, type Retry, type StraightReply } from './reply.ts'
+import type { Reply, Retry } from './reply.ts'
+
+/** What plugins know about an exchange. The owner of a fact adds its type here, by declaration merging. */
+export interface Facts {
+  /** The mounted provider that claims this exchange; set by the gateway before `onRequest`. */
+  provider: Provider
+}
+export type Fact = keyof Facts
+
+/** Lower-case names, always. Several values of one name are an array. */
+export type Headers = Record<string, string | string[] | undefined>
+
+export type Maybe<T> = T | void | undefined | Promise<T | void | undefined>
+
+/** A credential. Prints as `***` wherever it is printed; only `reveal()` tells. */
+export class Secret {
+  readonly #value: string
+  constructor(value: string) {
+    this.#value = value
+  }
+  reveal(): string {
+    return this.#value
+  }
+  toString(): string {
+    return '***'
+  }
+  toJSON(): string {
+    return '***'
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return '***'
+  }
+}
+
+/** Somewhere an exchange can be sent: one credential at one provider. */
+export interface Upstream {
+  readonly name: string
+  /** The name under which its provider is mounted. */
+  readonly provider: string
+  /** Base address; null means the provider's own. */
+  readonly url: URL | null
+  /** null: the client's own credential is passed on. */
+  readonly key: Secret | null
+  /** Model names it serves, `*` at the end matches any rest; null serves every model. */
+  readonly models: readonly string[] | null
+  /** Lower is asked first. */
+  readonly priority: number
+}
+
+/** The request body, as bytes. */
+export interface Body {
+  /** `json`: buffered and readable; `stream`: passes through unread; `none`: there is none. */
+  readonly kind: 'json' | 'stream' | 'none'
+  /** The whole body of kind `json`, exactly as it came. */
+  readonly bytes: Buffer
+  /** The value of one field, found in the bytes without parsing the rest; `undefined` where it is not there. */
+  get(field: string): unknown
+}
+
+/** What is about to be sent to the upstream, for this attempt only. */
+export interface Outgoing {
+  method: string
+  path: string
+  /** With its `?`, or empty. */
+  query: string
+  /** The client's headers without the hop-by-hop ones: a copy that belongs to this attempt. */
+  headers: Headers
+}
+
+/** Whether another upstream may do better: no (`final`), yes (`elsewhere`), yes and this one should rest. */
+export type Judgement = 'final' | 'elsewhere' | { readonly rest: number; readonly scope: 'credential' | 'model' }
+
+/** An attempt's outcome. A failure is a value, never an exception. */
+export type Result =
+  | {
+      readonly kind: 'response'
+      readonly status: number
+      readonly headers: Headers
+      readonly judgement: Judgement
+    }
+  | { readonly kind: 'failure'; readonly error: NodeJS.ErrnoException; readonly judgement: Judgement }
+
+/** An earlier attempt of the same exchange. */
+export interface Failure {
+  readonly upstream: Upstream
+  readonly attempt: number
+  /** The status of the answer, or null where none came. */
+  readonly status: number | null
+  /** The code of the network error, or null where an answer came. */
+  readonly error: string | null
+  readonly judgement: Judgement
+}
+
+/** Status and headers of the answer on their way to the client. */
+export interface AnswerHead {
+  status: number
+  headers: Headers
+}
+
+export interface Log {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** One request and its answer, as it walks through. `R`: the facts that are read, `W`: those that are written. */
+export interface Exchange<R extends Fact = Fact, W extends Fact = Fact> {
+  /** Taken from the client's X-Request-ID or made; told in the answer. */
+  readonly id: string
+  readonly kind: 'http'
+  readonly method: string
+  /** Without the query; percent-encoded unreserved characters decoded, dot segments refused. */
+  readonly path: string
+  /** With its `?`, or empty. May hold a credential: never log it. */
+  readonly query: string
+  /** The client's address, with trusted proxies already considered. */
+  readonly client: string
+  readonly headers: Readonly<Headers>
+  /** Throws before `onBody`. */
+  readonly body: Body
+  readonly facts: { readonly [F in R]: Facts[F] | null } & { [F in W]: Facts[F] | null }
+  /** 1 for the first upstream asked. */
+  readonly attempt: number
+  readonly upstream: Upstream | null
+  /** Earlier attempts, oldest first. */
+  readonly failures: readonly Failure[]
+  /** The status the client was told, 0 until it was told one. */
+  readonly status: number
+  /** Made on first use; aborted when the client leaves or the drain ends. */
+  readonly signal: AbortSignal
+  /** What went wrong, set before `onEnd`. */
+  readonly error: Error | null
+  readonly log: Log
+}
+
+/** The moments of an exchange. Down the list towards the upstream (↓), up the list on the way back (↑). */
+export interface Hooks<R extends Fact = Fact, W extends Fact = Fact> {
+  /** ↓ Headers are here, the body is not. The first answer stops. */
+  onRequest?(exchange: Exchange<R, W>): Maybe<Reply>
+  /** ↓ The body is here. Declaring it makes the gateway buffer JSON bodies. The first answer stops. */
+  onBody?(exchange: Exchange<R, W>): Maybe<Reply>
+  /** ↓ Per attempt: best first; what is left out is not asked. */
+  rankUpstreams?(
+    exchange: Exchange<R, W>,
+    candidates: readonly Upstream[],
+  ): readonly Upstream[] | Promise<readonly Upstream[]>
+  /** ↓ Per attempt: edit what is sent. The first answer stops. */
+  onUpstreamRequest?(exchange: Exchange<R, W>, outgoing: Outgoing): Maybe<Reply | Retry>
+  /** ↑ Per attempt: everyone sees it, the first Retry counts. */
+  onUpstreamResult?(exchange: Exchange<R, W>, result: Result): Maybe<Retry>
+  /** ↑ Once, whoever answers: edit status and headers. */
+  onResponse?(exchange: Exchange<R, W>, head: AnswerHead): void
+  /** ↑ Each event of the answer: an SSE event's data, or a whole JSON body. The bytes flow on at once. */
+  onEvent?(exchange: Exchange<R, W>, data: Buffer): void
+  /** ↑ The same, but may replace it; declaring it holds each event until it is whole. */
+  editEvent?(exchange: Exchange<R, W>, data: Buffer): Buffer | void
+  /** ↑ Exactly once, whatever happened. */
+  onEnd?(exchange: Exchange<R, W>): void | Promise<void>
+}
+
+export const phases = [
+  'onRequest',
+  'onBody',
+  'rankUpstreams',
+  'onUpstreamRequest',
+  'onUpstreamResult',
+  'onResponse',
+  'onEvent',
+  'editEvent',
+  'onEnd',
+] as const satisfies readonly (keyof Hooks)[]
+export type Phase = (typeof phases)[number]
+
+export interface QueueOptions {
+  /** Items that may wait; more are refused. */
+  readonly capacity: number
+  /** Workers that take items at the same time. */
+  readonly workers?: number
+}
+
+/** A bounded queue: what does not fit is refused, never waited for. */
+export interface Queue<T> {
+  /** False where the queue is full or closed. */
+  push(item: T): boolean
+  readonly length: number
+}
+
+/** What a plugin is given when a gateway is built. Everything in it ends with that gateway, except `shared`. */
+export interface PluginContext<C> {
+  /** Checked against the schema, defaults applied, durations in ms, sizes in bytes, frozen. */
+  readonly config: C
+  readonly log: Log
+  /** Aborted when this gateway has retired. */
+  readonly signal: AbortSignal
+  /** Whether a plugin of this gateway reads the fact: do not compute what nobody reads. */
+  wants(fact: Fact): boolean
+  /** Runs a task again and again, `ms` after the last run has ended, until the gateway retires. */
+  every(ms: number, task: () => void | Promise<void>): void
+  /** A bounded queue, drained when the gateway retires. */
+  queue<T>(options: QueueOptions, worker: (item: T) => void | Promise<void>): Queue<T>
+  /** Something that outlives a reload: opened for the first gateway that asks, closed after the last. */
+  shared<T>(key: string, open: () => T | Promise<T>, close: (it: T) => void | Promise<void>): Promise<T>
+}
+
+/** Turns `duration` and `size` strings of a schema into the numbers that a plugin is given. */
+export type ConfigOf<S extends JSONSchema> = FromSchema<
+  S,
+  {
+    deserialize: [
+      { pattern: { type: 'string'; format: 'duration' }; output: number },
+      { pattern: { type: 'string'; format: 'size' }; output: number },
+      { pattern: { type: 'string'; format: 'secret' }; output: Secret },
+    ]
+  }
+>
+
+/** A plugin as the gateway sees it: its types have done their work in `definePlugin`. */
+export interface Plugin {
+  readonly name: string
+  readonly config: JSONSchema
+  readonly reads: readonly Fact[]
+  readonly writes: readonly Fact[]
+  /** Set by `defineProvider`: makes the provider that this configuration mounts. */
+  readonly mount?: (config: unknown) => Provider
+  setup(context: PluginContext<unknown>): Hooks | Promise<Hooks>
+}
+
+/**
+ * Declares a plugin. An undeclared fact, an unknown configuration key or writing a fact that is only read do not compile.
+ */
+export function definePlugin<
+  const S extends JSONSchema,
+  const R extends Fact = never,
+  const W extends Fact = never,
+  C = ConfigOf<S>,
+>(spec: {
+  name: string
+  config: S
+  reads?: readonly R[]
+  writes?: readonly W[]
+  setup(context: PluginContext<C>): Hooks<R, W> | Promise<Hooks<R, W>>
+}): Plugin {
+  return {
+    name: spec.name,
+    config: spec.config,
+    reads: spec.reads ?? [],
+    writes: spec.writes ?? [],
+    // Checked against S by the loader and against R and W by the compiler: from here on the gateway only carries them.
+    setup: (context) => spec.setup(context as PluginContext<C>) as Hooks | Promise<Hooks>,
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * A provider is a plugin written with fewer words: a dialect says how one API is spoken, `defineProvider` turns it into
+ * hooks. `postern/provider` is the public name of this file.
+ */
+import type { JSONSchema } from 'json-schema-to-ts'
+import { JsonBody } from './body/body.ts'
+import {
+  type ConfigOf,
+  type Headers,
+  type Hooks,
+  type Judgement,
+  type Outgoing,
+  type Plugin,
+  type PluginContext,
+} from './plugin.ts'
+
+declare module './plugin.ts' {
+  interface Facts {
+    /** What the path said: operation, and model or stream flag where the API puts them into the path. */
+    claim: Claim
+    /** The model the client asked for. */
+    model: string
+    /** Whether the client asked for a streamed answer. */
+    stream: boolean
+    /** Tokens, as far as the answer has told them. Only there if a plugin reads it. */
+    usage: Usage
+  }
+}
+
+/** What a provider makes of a method and a path. */
+export interface Claim {
+  /** A short bounded name such as `messages`; it appears in logs and metrics. */
+  readonly operation: string
+  /** The path to ask the upstream for, where it differs from the client's. */
+  readonly path?: string
+  readonly model?: string
+  readonly stream?: boolean
+  /** Claimed only if no other provider knows the path better. */
+  readonly weak?: boolean
+}
+
+/** Tokens of one exchange. */
+export interface Usage {
+  /** Neither read from the provider's prompt cache nor written to it. */
+  input: number
+  output: number
+  cacheRead: number
+  cacheWrite: number
+}
+
+/** How one API is spoken. */
+export interface Dialect {
+  /** Null where the request is not of this API. `path` has the mount's prefix removed. */
+  claims(method: string, path: string, headers: Readonly<Headers>): Claim | null
+  /** Where the body says which model is asked for and whether the answer shall be streamed. */
+  readonly fields: { readonly model?: string; readonly stream?: string }
+  /** The part of the paths that belongs to a base address which has a path of its own, such as `/v1`. */
+  readonly version?: string
+  /**
+   * Puts the upstream's key where this API wants it, in place of every credential of the client's (`dropCredentials`). With
+   * null the client's own credential is passed on.
+   */
+  authorize(outgoing: Outgoing, key: string | null): void
+  /** Whether another upstream may do better; `judgeByStatus` where absent. */
+  judge?(result: Unjudged): Judgement
+  /** Adds what one event of the answer (or a whole JSON answer) tells of tokens. */
+  usage(data: Buffer, usage: Usage): void
+  /** The body of an error of the gateway's own, in the shape that this API's SDK understands. */
+  refusal(status: number, code: string, message: string): object
+}
+
+export type Unjudged =
+  | { readonly kind: 'response'; readonly status: number; readonly headers: Headers }
+  | { readonly kind: 'failure'; readonly error: NodeJS.ErrnoException }
+
+/** A dialect, mounted: under a name, a path prefix and a base address. */
+export interface Provider {
+  readonly name: string
+  /** Empty, or a path that begins with `/` and does not end with one. */
+  readonly prefix: string
+  readonly url: URL
+  readonly dialect: Dialect
+}
+
+/** Statuses for which another credential or another server may do better. 529 is Anthropic's "overloaded". */
+const elsewhere = new Set([401, 402, 403, 408, 429, 500, 502, 503, 504, 529])
+
+/** The judgement by status class that every API shares. */
+export function judgeByStatus(result: Unjudged): Judgement {
+  return result.kind === 'failure' || elsewhere.has(result.status) ? 'elsewhere' : 'final'
+}
+
+/** The options that every provider has. */
+const mountOptions = (name: string, url: string) =>
+  ({
+    as: {
+      type: 'string',
+      pattern: '^[a-z][a-z0-9-]*$',
+      default: name,
+      description: 'The name it is mounted under: its own, where it is mounted more than once.',
+    },
+    prefix: {
+      type: 'string',
+      pattern: '^(/[A-Za-z0-9._~-]+)*$',
+      default: '',
+      description: 'The path under which clients find it, such as /deepseek. Empty: the root.',
+    },
+    url: {
+      type: 'string',
+      format: 'url',
+      default: url,
+      description: "The API's base address, for upstreams without one of their own.",
+    },
+  }) as const satisfies Record<string, JSONSchema>
+
+/** Removes the headers in which clients of any of these APIs send their keys. */
+export function dropCredentials(headers: Headers): void {
+  delete headers.authorization
+  delete headers['x-api-key']
+  delete headers['x-goog-api-key']
+  delete headers['api-key']
+}
+
+/** A field of a JSON document, found in its bytes; `undefined` where it is not there. Dots lead into objects. */
+export function jsonField(document: Buffer, field: string): unknown {
+  return new JsonBody(document).get(field)
+}
+
+type MountOptions = { as: string; prefix: string; url: string }
+
+/**
+ * Declares a provider. `url` is the API's own base address; `config` may add options beside `as`, `prefix` and `url`, which
+ * every provider has; `dialect` is made once per mount.
+ */
+export function defineProvider<const S extends { readonly [option: string]: JSONSchema } = Record<never, never>>(spec: {
+  name: string
+  description: string
+  url: string
+  options?: S
+  /** Every option has a default, so every one is there. */
+  dialect: (config: { readonly [O in keyof S]: ConfigOf<S[O]> }) => Dialect
+}): Plugin {
+  const options = { ...mountOptions(spec.name, spec.url), ...spec.options }
+  return {
+    name: spec.name,
+    config: {
+      type: 'object',
+      description: spec.description,
+      additionalProperties: false,
+      // The schemas of the options are S's own or the three above; the spread has lost their names only.
+      properties: options as Record<string, JSONSchema>,
+    },
+    reads: [],
+    writes: ['model', 'stream', 'usage'],
+    mount(config) {
+      // The loader has checked it against the schema above.
+      const mounted = config as MountOptions
+      return {
+        name: mounted.as,
+        prefix: mounted.prefix,
+        url: new URL(mounted.url),
+        dialect: spec.dialect(config as never),
+      }
+    },
+    setup: speak,
+  }
+}
+
+/** The hooks of every provider. The gateway joins them to the exchanges of the mount they belong to, and to no others. */
+function speak(context: PluginContext<unknown>): Hooks {
+  const hooks: Hooks = {
+    onRequest(exchange) {
+      const { claim, model } = exchange.facts
+      if (model === null) exchange.facts.model = claim?.model ?? null
+      exchange.facts.stream = claim?.stream ?? false
+    },
+    onBody(exchange) {
+      const { facts, body } = exchange
+      const { model, stream } = facts.provider?.dialect.fields ?? {}
+      if (body.kind !== 'json') return
+      if (model !== undefined) {
+        const asked = body.get(model)
+        if (typeof asked === 'string') facts.model = asked
+      }
+      if (stream !== undefined && body.get(stream) === true) facts.stream = true
+    },
+    onUpstreamRequest(exchange, outgoing) {
+      const { claim, provider } = exchange.facts
+      if (claim?.path !== undefined) outgoing.path = claim.path
+      provider?.dialect.authorize(outgoing, exchange.upstream?.key?.reveal() ?? null)
+    },
+  }
+  if (!context.wants('usage')) return hooks
+  return {
+    ...hooks,
+    onEvent(exchange, data) {
+      const usage = (exchange.facts.usage ??= { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 })
+      exchange.facts.provider?.dialect.usage(data, usage)
+    },
+  }
+}

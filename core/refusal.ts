@@ -1,0 +1,60 @@
+/** From what went wrong to what the client is told: the refusal, and its bytes in the words of the API the client speaks. */
+import { HookError } from './chain.ts'
+import { ClientGone, DrainEnded, fault, Refused } from './errors.ts'
+import type { LiveExchange } from './exchange.ts'
+import type { Upstream } from './plugin.ts'
+import type { Refusal, StraightReply } from './reply.ts'
+
+/** The refusal for whatever ended a walk; null where nobody is left to be told. */
+export function refusalOf(exchange: LiveExchange, error: unknown): Refusal | null {
+  const reason = error instanceof HookError ? error.cause : error
+  if (reason instanceof Refused) return reason.refusal
+  if (exchange.gone instanceof ClientGone) return null
+  if (exchange.gone instanceof DrainEnded) return fault('DRAINING')
+  exchange.error = error instanceof Error ? error : new Error(String(error))
+  exchange.log.error({ err: error }, exchange.error.message)
+  return fault('INTERNAL')
+}
+
+/** Nobody can be asked, or asked any more: says why, upstream by upstream. */
+export function refuseForWantOfUpstream(exchange: LiveExchange, candidates: readonly Upstream[]): Refusal {
+  const { facts, failures, route, gateway } = exchange
+  const passedOver = [
+    ...failures.map(
+      ({ upstream, status, error }) => `${upstream.name} ${status ? `answered ${status}` : `failed (${error})`}`,
+    ),
+    ...candidates
+      .filter((candidate) => !failures.some(({ upstream }) => upstream === candidate))
+      .map(({ name }) => `${name} was passed over`),
+  ]
+  if (passedOver.length > 0) return fault('NO_UPSTREAM', passedOver.join(', '))
+  const serves = gateway.candidates(route.provider!, null).length > 0
+  if (serves) return fault('NO_MODEL', JSON.stringify(facts.model))
+  return fault('NO_UPSTREAM', `none is configured for ${route.provider!.name}`)
+}
+
+const timeouts = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT'])
+const unreachable =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|ERR_TLS|ERR_SSL|CERT|DEPTH|SELF|UNABLE)/
+
+/** What the client is told of a network error: its class. The socket's own words are for the log. */
+export function refusalOfNetwork(error: NodeJS.ErrnoException): Refusal {
+  if (error instanceof Refused) return error.refusal
+  if (error instanceof DrainEnded) return fault('DRAINING')
+  const code = error.code ?? ''
+  if (timeouts.has(code)) return fault('UPSTREAM_TIMEOUT')
+  return fault(unreachable.test(code) ? 'UPSTREAM_UNREACHABLE' : 'UPSTREAM_BROKEN')
+}
+
+/** The refusal's bytes. A path that no provider claims is answered in the commonest shape, `{"error": {…}}`. */
+export function render(exchange: LiveExchange, { status, code, message, headers }: Refusal): StraightReply {
+  const shape = exchange.route.provider?.dialect.refusal(status, code, message) ?? {
+    error: { type: code.toLowerCase(), code, message },
+  }
+  return {
+    kind: 'reply',
+    status,
+    headers: { ...headers, 'content-type': 'application/json', 'cache-control': 'no-store' },
+    body: Buffer.from(JSON.stringify(shape)),
+  }
+}

@@ -1,0 +1,77 @@
+/** What a configuration compiled to: for each mounted provider, the chains that an exchange with it walks. */
+import {
+  everyone,
+  everyoneAsked,
+  everyoneInTurn,
+  firstAnswer,
+  refine,
+  type Ask,
+  type HookError,
+  type Link,
+} from './chain.ts'
+import type { AnswerHead, Exchange, Hooks, Maybe, Outgoing, Phase, Reply, Result, Retry, Upstream } from './plugin.ts'
+import type { Provider } from './provider.ts'
+
+/** A plugin of the list, set up. */
+export interface Joined {
+  readonly name: string
+  /** Its hooks join the exchanges of this provider only; null joins every exchange. */
+  readonly provider: Provider | null
+  readonly hooks: Hooks
+}
+
+type Candidates = readonly Upstream[]
+
+/** The chains of one provider's exchanges; of those that no provider claims where `provider` is null. */
+export interface Route {
+  readonly provider: Provider | null
+  readonly onRequest: Ask<void, Maybe<Reply>> | null
+  readonly onBody: Ask<void, Maybe<Reply>> | null
+  readonly rankUpstreams: Ask<Candidates, Candidates | Promise<Candidates>> | null
+  readonly onUpstreamRequest: Ask<Outgoing, Maybe<Reply | Retry>> | null
+  readonly onUpstreamResult: Ask<Result, Maybe<Retry>> | null
+  readonly onResponse: Ask<AnswerHead, void> | null
+  readonly onEvent: Ask<Buffer, void> | null
+  readonly editEvent: Ask<Buffer, Buffer | Promise<Buffer>> | null
+  readonly onEnd: Ask<void, void | Promise<void>> | null
+  /** The plugins of each phase, in the order in which they are asked. */
+  readonly plugins: Readonly<Record<Phase, readonly string[]>>
+}
+
+/** Phases on the way back: the list is asked from its end. */
+const upwards: ReadonlySet<Phase> = new Set<Phase>(['onUpstreamResult', 'onResponse', 'onEvent', 'editEvent', 'onEnd'])
+
+/** Compiles the route of one provider. `failed` is told of hooks that throw where nobody can be refused any more. */
+export function compileRoute(
+  provider: Provider | null,
+  list: readonly Joined[],
+  failed: (exchange: Exchange, error: HookError) => void,
+): Route {
+  const joined = list.filter((plugin) => plugin.provider === null || plugin.provider === provider)
+  const plugins: Partial<Record<Phase, readonly string[]>> = {}
+
+  function links<P extends Phase>(phase: P): Link<NonNullable<Hooks[P]>>[] {
+    const found = joined.flatMap(({ name, hooks }) => {
+      // Bound, so that a plugin may write its hooks as methods that use `this`.
+      const hook = hooks[phase]?.bind(hooks) as NonNullable<Hooks[P]> | undefined
+      return hook ? [{ plugin: name, hook }] : []
+    })
+    if (upwards.has(phase)) found.reverse()
+    plugins[phase] = found.map((link) => link.plugin)
+    return found
+  }
+
+  return {
+    provider,
+    onRequest: firstAnswer<void, Reply>('onRequest', links('onRequest')),
+    onBody: firstAnswer<void, Reply>('onBody', links('onBody')),
+    rankUpstreams: refine<Candidates>('rankUpstreams', links('rankUpstreams')),
+    onUpstreamRequest: firstAnswer<Outgoing, Reply | Retry>('onUpstreamRequest', links('onUpstreamRequest')),
+    onUpstreamResult: everyoneAsked<Result, Retry>('onUpstreamResult', links('onUpstreamResult')),
+    onResponse: everyone<AnswerHead>('onResponse', links('onResponse'), failed),
+    onEvent: everyone<Buffer>('onEvent', links('onEvent'), failed),
+    editEvent: refine<Buffer>('editEvent', links('editEvent')),
+    onEnd: everyoneInTurn<void>('onEnd', links('onEnd'), failed),
+    plugins: plugins as Record<Phase, readonly string[]>, // every phase was asked for above
+  }
+}

@@ -1,0 +1,83 @@
+/** Sets up the plugins of a configuration, in order, and takes them down again. */
+import { closest, ConfigError, type Problem } from './config/problems.ts'
+import type { Config, PluginEntry } from './config/load.ts'
+import type { House } from './gateway.ts'
+import { Jobs } from './jobs.ts'
+import { phases, type Hooks, type PluginContext } from './plugin.ts'
+import type { Joined } from './route.ts'
+
+/** The plugins of one gateway, ready to be asked. */
+export interface SetUp {
+  readonly joined: Joined[]
+  /** Ends what they have started: tasks, queues, then what they share. */
+  end(): Promise<void>
+}
+
+/** Throws ConfigError for the first plugin that cannot be set up, after those before it were taken down. */
+export async function setUp(config: Config, house: House): Promise<SetUp> {
+  const joined: Joined[] = []
+  const endings: (() => Promise<void>)[] = []
+  const end = async () => {
+    const failures: unknown[] = []
+    for (const ending of endings.reverse()) await ending().catch((error: unknown) => failures.push(error))
+    for (const error of failures) house.log.error({ err: error }, 'a plugin did not end cleanly')
+  }
+  for (const entry of config.plugins) {
+    const { context, ending } = contextOf(entry, config, house)
+    endings.push(ending)
+    try {
+      const hooks = await entry.plugin.setup(context)
+      refuseUnknownHooks(entry, hooks)
+      joined.push({ name: entry.name, provider: entry.provider, hooks })
+    } catch (error) {
+      await end()
+      throw new ConfigError([problem(config, entry, error)])
+    }
+  }
+  return { joined, end }
+}
+
+function contextOf(entry: PluginEntry, config: Config, house: House) {
+  const log = house.log.child({ plugin: entry.provider?.name ?? entry.name })
+  const controller = new AbortController()
+  const jobs = new Jobs(log)
+  const keys: string[] = []
+  const context: PluginContext<unknown> = {
+    config: entry.config,
+    log,
+    signal: controller.signal,
+    wants: (fact) => config.plugins.some(({ plugin }) => plugin.reads.includes(fact)),
+    every: (ms, task) => jobs.every(ms, task),
+    queue: (options, worker) => jobs.queue(options, worker),
+    async shared(key, open, close) {
+      const own = `${entry.name}:${key}`
+      keys.push(own)
+      return house.shared.take(own, open, close)
+    },
+  }
+  const ending = async () => {
+    controller.abort()
+    await jobs.end()
+    for (const key of keys) await house.shared.release(key)
+  }
+  return { context, ending }
+}
+
+function refuseUnknownHooks(entry: PluginEntry, hooks: Hooks): void {
+  for (const name of Object.keys(hooks)) {
+    if (phases.some((phase) => phase === name)) continue
+    const meant = closest(name, phases)
+    throw new Error(`"${name}" is no hook.${meant ? ` Did you mean "${meant}"?` : ''}`)
+  }
+}
+
+function problem(config: Config, entry: PluginEntry, error: unknown): Problem {
+  const reason = error instanceof Error ? error.message : String(error)
+  return {
+    file: config.file,
+    line: entry.line,
+    column: entry.column,
+    message: `${entry.name} cannot be set up: ${reason}`,
+    frame: '',
+  }
+}

@@ -1,0 +1,91 @@
+/** The upstreams of one gateway: which could be asked for a model, and how each is reached. */
+import type { Config } from '../config/load.ts'
+import type { Upstream } from '../plugin.ts'
+import type { Provider } from '../provider.ts'
+import type { Shared } from '../shared.ts'
+import { Connections } from './transport.ts'
+
+/** Connections to an upstream and what its base address puts before each path. */
+export interface Target {
+  readonly connections: Connections
+  /** The whole path for one of the API's own. */
+  pathOf(path: string): string
+}
+
+type Serves = (model: string) => boolean
+
+export class Upstreams {
+  readonly #config: Config
+  readonly #shared: Shared
+  readonly #keys: string[] = []
+  readonly #byProvider = new Map<string, { all: readonly Upstream[]; serves: readonly (Serves | null)[] | null }>()
+  readonly #targets = new Map<Upstream, Target | Promise<Target>>()
+
+  constructor(config: Config, shared: Shared) {
+    this.#config = config
+    this.#shared = shared
+    for (const name of new Set(config.upstreams.map((upstream) => upstream.provider))) {
+      const all = config.upstreams
+        .filter((upstream) => upstream.provider === name)
+        .toSorted((one, other) => one.priority - other.priority)
+      const serves = all.map((upstream) => (upstream.models ? compileModels(upstream.models) : null))
+      this.#byProvider.set(name, { all, serves: serves.some(Boolean) ? serves : null })
+    }
+  }
+
+  /** By priority, then in the order of gateway.yaml. Where the model is unknown every upstream is a candidate. */
+  candidates(provider: Provider, model: string | null): readonly Upstream[] {
+    const found = this.#byProvider.get(provider.name)
+    if (!found) return none
+    const { all, serves } = found
+    if (serves === null || model === null) return all
+    return all.filter((_, at) => serves[at]?.(model) ?? true)
+  }
+
+  /** Opened when first asked for; kept until the gateway retires, and by the next one if it asks too. */
+  target(upstream: Upstream, provider: Provider): Target | Promise<Target> {
+    const known = this.#targets.get(upstream)
+    if (known) return known
+    const opening = this.#open(upstream.url ?? provider.url, provider).then((target) => {
+      this.#targets.set(upstream, target)
+      return target
+    })
+    this.#targets.set(upstream, opening)
+    return opening
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#keys.map((key) => this.#shared.release(key)))
+  }
+
+  async #open(address: URL, { dialect }: Provider): Promise<Target> {
+    const { timeouts } = this.#config.settings
+    const key = `connections ${address.origin} ${timeouts.connect} ${timeouts.headers} ${timeouts.idle}`
+    this.#keys.push(key)
+    const connections = await this.#shared.take(
+      key,
+      () => new Connections(new URL(address.origin), timeouts),
+      (open) => open.close(),
+    )
+    return { connections, pathOf: joiner(address.pathname, dialect.version ?? '') }
+  }
+}
+
+const none: readonly Upstream[] = Object.freeze([])
+
+/** Exact names, and prefixes written with a `*` at their end. */
+function compileModels(patterns: readonly string[]): Serves {
+  const names = new Set(patterns.filter((pattern) => !pattern.endsWith('*')))
+  const prefixes = patterns.filter((pattern) => pattern.endsWith('*')).map((pattern) => pattern.slice(0, -1))
+  return (model) => names.has(model) || prefixes.some((prefix) => model.startsWith(prefix))
+}
+
+/**
+ * A base address with a path takes the place of the API's version: `https://api.groq.com/openai/v1` and `/v1/chat` make
+ * `/openai/v1/chat`, as an SDK that is given that base URL would ask.
+ */
+function joiner(base: string, version: string): (path: string) => string {
+  const before = base.endsWith('/') ? base.slice(0, -1) : base
+  if (before === '') return (path) => path
+  return (path) => before + (version !== '' && path.startsWith(`${version}/`) ? path.slice(version.length) : path)
+}

@@ -1,0 +1,74 @@
+import { defineProvider, dropCredentials, jsonField, type Claim, type Dialect, type Usage } from 'postern/provider'
+
+export default defineProvider({
+  name: 'anthropic',
+  description: "Anthropic's API, and those that are compatible with it.",
+  url: 'https://api.anthropic.com',
+  options: {
+    credential: {
+      type: 'string',
+      enum: ['x-api-key', 'bearer'],
+      default: 'x-api-key',
+      description: "Where the upstream's key goes: x-api-key for API keys, bearer for OAuth tokens.",
+    },
+  },
+  dialect: ({ credential }) => ({
+    ...dialect,
+    authorize({ headers }, key) {
+      headers['anthropic-version'] ??= '2023-06-01'
+      if (key === null) return
+      dropCredentials(headers)
+      if (credential === 'bearer') headers.authorization = `Bearer ${key}`
+      else headers['x-api-key'] = key
+    },
+  }),
+})
+
+const dialect: Omit<Dialect, 'authorize'> = {
+  claims: (_method, path, headers) => claim(path, headers['anthropic-version'] !== undefined),
+  fields: { model: 'model', stream: 'stream' },
+  usage: addUsage,
+  refusal: (status, _code, message) => ({
+    type: 'error',
+    error: { type: errorTypes[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error'), message },
+  }),
+}
+
+function claim(path: string, saysSo: boolean): Claim | null {
+  if (path === '/v1/messages') return { operation: 'messages' }
+  if (path === '/v1/messages/count_tokens') return { operation: 'count_tokens' }
+  if (path.startsWith('/v1/messages/')) return { operation: 'batches' }
+  if (!saysSo || !path.startsWith('/v1/')) return null
+  return { operation: path === '/v1/models' || path.startsWith('/v1/models/') ? 'models' : 'other' }
+}
+
+/** https://docs.anthropic.com/en/api/errors; an unreachable upstream is told as such. */
+const errorTypes: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  502: 'upstream_error',
+  504: 'upstream_error',
+  529: 'overloaded_error',
+}
+
+interface Told {
+  input_tokens?: number
+  output_tokens?: number
+  cache_read_input_tokens?: number | null
+  cache_creation_input_tokens?: number | null
+}
+
+/** A stream tells the input in `message_start` and the output, as it grows, in each `message_delta`. */
+function addUsage(data: Buffer, usage: Usage): void {
+  if (!data.includes('"usage"')) return
+  // A document from outside: every number is looked at before it counts.
+  const told = (jsonField(data, 'usage') ?? jsonField(data, 'message.usage')) as Told | null | undefined
+  if (typeof told !== 'object' || told === null) return
+  usage.input = told.input_tokens ?? usage.input
+  usage.output = told.output_tokens ?? usage.output
+  usage.cacheRead = told.cache_read_input_tokens ?? usage.cacheRead
+  usage.cacheWrite = told.cache_creation_input_tokens ?? usage.cacheWrite
+}

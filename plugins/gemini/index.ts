@@ -1,0 +1,118 @@
+import { defineProvider, dropCredentials, jsonField, type Claim, type Dialect, type Usage } from 'postern/provider'
+
+export default defineProvider({
+  name: 'gemini',
+  description: "Google's Gemini API.",
+  url: 'https://generativelanguage.googleapis.com',
+  dialect: () => dialect,
+})
+
+const dialect: Dialect = {
+  claims: (_method, path, headers) =>
+    claim(
+      path,
+      saysSo.some((name) => headers[name] !== undefined),
+    ),
+  fields: {},
+  authorize(outgoing, key) {
+    // A key in the URL would stand in every log on the way.
+    const { query, key: own } = withoutKey(outgoing.query)
+    outgoing.query = query
+    if (key !== null) dropCredentials(outgoing.headers)
+    const sent = key ?? own
+    if (sent !== null) outgoing.headers['x-goog-api-key'] = sent
+  },
+  usage: addUsage,
+  refusal: (status, _code, message) => ({
+    error: { code: status, message, status: statusNames[status] ?? (status < 500 ? 'UNKNOWN' : 'INTERNAL') },
+  }),
+}
+
+/** `/v1beta/models/{model}:{action}`; some clients write a slash for the colon. */
+const modelPath = /^\/(v1beta|v1alpha|v1)\/((?:tuned)?[Mm]odels)\/([^/:]+)(?:([:/])([A-Za-z]+))?$/
+const listPath = /^\/v1(?:beta|alpha)?\/models\/?$/
+const versions = /^\/(?:upload\/)?v1(?:beta|alpha)(?:\/|$)/
+
+/** What Google's SDKs send: tells their `/v1/models` from OpenAI's. */
+const saysSo = ['x-goog-api-key', 'x-goog-api-client']
+
+function claim(path: string, isGoogles: boolean): Claim | null {
+  const match = modelPath.exec(path)
+  if (match) {
+    const [, version, kind, model, separator, action] = match
+    // OpenAI has /v1/models/{id} too.
+    if (action === undefined) return version === 'v1' && !isGoogles ? null : { operation: 'models', model }
+    const stream = action === 'streamGenerateContent'
+    const canonical = separator === '/' ? { path: `/${version}/${kind}/${model}:${action}` } : {}
+    return { operation: operations.has(action) ? action : 'other', model, stream, ...canonical }
+  }
+  if (!versions.test(path) && !(isGoogles && path.startsWith('/v1/'))) return null
+  return { operation: listPath.test(path) ? 'models' : 'other' }
+}
+
+const operations = new Set([
+  'generateContent',
+  'streamGenerateContent',
+  'countTokens',
+  'embedContent',
+  'batchEmbedContents',
+  'predict',
+  'predictLongRunning',
+])
+
+/** https://cloud.google.com/apis/design/errors */
+const statusNames: Readonly<Record<number, string>> = {
+  400: 'INVALID_ARGUMENT',
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  429: 'RESOURCE_EXHAUSTED',
+}
+
+function withoutKey(query: string): { query: string; key: string | null } {
+  if (!query.includes('key=')) return { query, key: null }
+  const kept: string[] = []
+  let key: string | null = null
+  for (const pair of query.slice(1).split('&')) {
+    if (pair.startsWith('key=')) key = decodeURIComponent(pair.slice(4))
+    else kept.push(pair)
+  }
+  return { query: kept.length > 0 ? `?${kept.join('&')}` : '', key }
+}
+
+interface Told {
+  promptTokenCount?: number
+  candidatesTokenCount?: number
+  thoughtsTokenCount?: number
+  cachedContentTokenCount?: number
+}
+
+/** Each chunk tells the sums so far. A stream without `alt=sse` is one JSON array: its last element counts. */
+function addUsage(data: Buffer, usage: Usage): void {
+  const at = data.lastIndexOf('"usageMetadata"')
+  if (at === -1) return
+  // A document from outside: every number is looked at before it counts.
+  const told = (data[0] === 0x5b ? lastMetadata(data, at) : jsonField(data, 'usageMetadata')) as Told | null | undefined
+  if (typeof told !== 'object' || told === null) return
+  const cached = told.cachedContentTokenCount ?? 0
+  usage.input = Math.max(0, (told.promptTokenCount ?? 0) - cached)
+  usage.cacheRead = cached
+  usage.output = (told.candidatesTokenCount ?? 0) + (told.thoughtsTokenCount ?? 0)
+}
+
+/** The object behind the last `"usageMetadata"`: its flat lists of numbers and details hold no quotes that could mislead. */
+function lastMetadata(data: Buffer, at: number): unknown {
+  const start = data.indexOf('{', at)
+  let depth = 0
+  for (let end = start; end < data.length && start !== -1; end++) {
+    if (data[end] === 0x7b) depth++
+    else if (data[end] === 0x7d && --depth === 0) {
+      try {
+        return JSON.parse(data.toString('utf8', start, end + 1))
+      } catch {
+        return null
+      }
+    }
+  }
+  return null
+}

@@ -1,0 +1,50 @@
+/** Documents that cannot lie: their generated parts, made from what the code says. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { editorSchema, optionTable } from '../core/config/editor.ts'
+import { errors } from '../core/errors.ts'
+import { pluginSource } from '../core/plugins.ts'
+
+/** What stands between `<!-- name -->` and `<!-- /name -->`. */
+export function between(text: string, name: string): string {
+  const [start, end] = [`<!-- ${name} -->\n`, `<!-- /${name} -->`]
+  const from = text.indexOf(start)
+  const to = text.indexOf(end)
+  if (from === -1 || to === -1) throw new Error(`the markers ${start.trim()} and ${end} are missing`)
+  return text.slice(from + start.length, to).trim()
+}
+
+/** Every generated file, by its path from the root, as it should be. */
+export async function generated(): Promise<Map<string, string>> {
+  const plugins = await Promise.all(pluginSource.names.map((name) => pluginSource.load(name, '.')))
+  const files = new Map<string, string>([
+    ['schemas/gateway.schema.json', `${JSON.stringify(editorSchema(plugins), null, 2)}\n`],
+    ['README.md', put('README.md', 'errors', errorTable())],
+  ])
+  for (const plugin of plugins) {
+    const path = `plugins/${plugin.name}/README.md`
+    files.set(path, put(path, 'options', optionTable(plugin)))
+  }
+  return files
+}
+
+/** Writes them. */
+export async function generate(): Promise<void> {
+  for (const [path, text] of await generated()) writeFileSync(new URL(`../${path}`, import.meta.url), text)
+}
+
+function put(path: string, name: string, part: string): string {
+  const text = readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
+  return text.replace(`<!-- ${name} -->\n${rawBetween(text, name)}`, `<!-- ${name} -->\n${part}\n`)
+}
+
+function rawBetween(text: string, name: string): string {
+  const start = `<!-- ${name} -->\n`
+  return text.slice(text.indexOf(start) + start.length, text.indexOf(`<!-- /${name} -->`))
+}
+
+function errorTable(): string {
+  const rows = Object.entries(errors).map(
+    ([code, { status, message, remedy }]) => `| ${code} | ${status} | ${message} | ${remedy} |`,
+  )
+  return ['| Code | Status | What the client is told | What to do |', '|---|---|---|---|', ...rows].join('\n')
+}
