@@ -258,6 +258,6 @@ export function definePlugin<
     reads: spec.reads ?? [],
     writes: spec.writes ?? [],
     // Checked against S by the loader and against R and W by the compiler: from here on the gateway only carries them.
-    setup: (context) => spec.setup(context as PluginContext<C>) as Hooks | Promise<Hooks>,
+    setup: (context) => spec.setup(context as PluginContext<C>),
   }
 }

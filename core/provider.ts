@@ -62,7 +62,7 @@ export interface Dialect {
    */
   authorize(outgoing: Outgoing, key: string | null): void
   /** Whether another upstream may do better; `judgeByStatus` where absent. */
-  judge?(result: Unjudged): Judgement
+  readonly judge?: (result: Unjudged) => Judgement
   /** Adds what one event of the answer (or a whole JSON answer) tells of tokens. */
   usage(data: Buffer, usage: Usage): void
   /** The body of an error of the gateway's own, in the shape that this API's SDK understands. */
@@ -132,7 +132,9 @@ type MountOptions = { as: string; prefix: string; url: string }
  * Declares a provider. `url` is the API's own base address; `config` may add options beside `as`, `prefix` and `url`, which
  * every provider has; `dialect` is made once per mount.
  */
-export function defineProvider<const S extends { readonly [option: string]: JSONSchema } = Record<never, never>>(spec: {
+export function defineProvider<
+  const S extends { readonly [option: string]: JSONSchema } = Record<string, never>,
+>(spec: {
   name: string
   description: string
   url: string
@@ -147,8 +149,7 @@ export function defineProvider<const S extends { readonly [option: string]: JSON
       type: 'object',
       description: spec.description,
       additionalProperties: false,
-      // The schemas of the options are S's own or the three above; the spread has lost their names only.
-      properties: options as Record<string, JSONSchema>,
+      properties: options,
     },
     reads: [],
     writes: ['model', 'stream', 'usage'],

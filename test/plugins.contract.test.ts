@@ -72,7 +72,7 @@ function undescribed(schema: Options, path = ''): string[] {
   return Object.entries(schema.properties ?? {}).flatMap(([option, value]) => {
     const at = path === '' ? option : `${path}.${option}`
     const inner = value as Options // a schema of true or false describes nothing
-    const required = (schema.required as readonly string[] | undefined)?.includes(option) ?? false
+    const required = schema.required?.includes(option) ?? false
     const complete = inner.description !== undefined && (inner.default !== undefined || required)
     return [...(complete ? [] : [at]), ...undescribed(inner, at)]
   })

@@ -38,7 +38,8 @@ export class Connections {
   send(request: IncomingMessage, response: ServerResponse, attempt: Attempt): void {
     // The frame's passes write into request.headers: they get the attempt's own copy, the client's stay as they came.
     request.headers = attempt.sending.headers
-    frame.web(request, response, { target: this.origin, postern: { connections: this, attempt } } as FrameOptions)
+    const options: FrameOptions = { target: this.origin, postern: { connections: this, attempt } }
+    frame.web(request, response, options)
   }
 
   /** The frame's last pass. */
@@ -46,14 +47,15 @@ export class Connections {
     const { method, path, headers, body } = attempt.sending
     this.#pool.dispatch(
       {
-        method: method as Dispatcher.HttpMethod, // any token is sent; the type lists the usual ones
+        method,
         path,
         headers,
         body: body as Dispatcher.DispatchOptions['body'], // async iterables are taken, though the type does not say so
         headersTimeout: this.#timeouts.headers,
         bodyTimeout: this.#timeouts.idle,
       },
-      attempt as Dispatcher.DispatchHandler, // undici's older form of handler, which it calls without a wrapper
+      // undici's older form of handler, which its client calls without a wrapper
+      attempt,
     )
   }
 

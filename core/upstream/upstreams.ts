@@ -9,7 +9,7 @@ import { Connections } from './transport.ts'
 export interface Target {
   readonly connections: Connections
   /** The whole path for one of the API's own. */
-  pathOf(path: string): string
+  readonly pathOf: (path: string) => string
 }
 
 type Serves = (model: string) => boolean

@@ -241,14 +241,14 @@ describe('a client that leaves in mid-stream', () => {
     openai: {
       event:
         'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n',
-      async leave(url: string): Promise<void> {
+      leave: async (url: string): Promise<void> => {
         const stream = await openai(url).chat.completions.create({ model: 'm', messages: say, stream: true })
         for await (const _ of stream) break
       },
     },
     anthropic: {
       event: 'event: ping\ndata: {"type":"ping"}\n\n',
-      async leave(url: string): Promise<void> {
+      leave: async (url: string): Promise<void> => {
         const stream = await anthropic(url).messages.create({ model: 'm', max_tokens: 9, messages: say, stream: true })
         const timer = setTimeout(() => stream.controller.abort(), 50)
         await assert.rejects(async () => {
@@ -260,7 +260,7 @@ describe('a client that leaves in mid-stream', () => {
     },
     gemini: {
       event: 'data: {"candidates":[{"content":{"parts":[{"text":"x"}],"role":"model"}}]}\r\n\r\n',
-      async leave(url: string): Promise<void> {
+      leave: async (url: string): Promise<void> => {
         const controller = new AbortController()
         const config = { abortSignal: controller.signal }
         const stream = await gemini(url).models.generateContentStream({ model: 'm', contents: 'Hello', config })
