@@ -42,10 +42,10 @@ function health({ server, retiring, lastProblem, startedAt }: Sidecar): Told {
         at: new Date(lastProblem.at).toISOString(),
         problems: lastProblem.problems.map((problem) => ({ ...problem, text: render(problem) })),
       },
-      exchanges: exchanges.size,
+      exchanges: exchanges.length,
       retiring: [...retiring].map((gateway) => ({
         version: gateway.config.version,
-        exchanges: gateway.exchanges.size,
+        exchanges: gateway.exchanges.length,
       })),
       uptime_s: Math.round((Date.now() - startedAt) / 1000),
     },

@@ -34,7 +34,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream): Promise<A
     { method: outgoing.method, path, headers, body: bytesOf(exchange) },
     route.provider!.dialect.judge ?? judgeByStatus,
   )
-  exchange.onGone = (reason) => attempt.abort(reason)
+  exchange.underway = attempt
   if (exchange.gone) throw exchange.gone
   connections.send(request, exchange.response, attempt)
   return { kind: 'answer', result: await attempt.result, attempt }
@@ -53,9 +53,11 @@ export async function remember(exchange: LiveExchange, result: Result, { after }
   if (after <= 0) return
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, after)
-    exchange.onGone = () => {
-      clearTimeout(timer)
-      resolve()
+    exchange.underway = {
+      abort() {
+        clearTimeout(timer)
+        resolve()
+      },
     }
   })
 }

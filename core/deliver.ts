@@ -47,7 +47,7 @@ function relay(exchange: LiveExchange, head: AnswerHead, attempt: Attempt): void
   const tap = tapOf(exchange, head.headers)
   if (tap?.edits) delete head.headers['content-length']
   const known = head.headers['content-length'] !== undefined
-  exchange.onGone = (reason) => attempt.abort(reason)
+  exchange.underway = attempt
   sendHead(exchange, head)
   attempt.deliverTo(new Relay(exchange, response, attempt, tap))
   // A stream's headers do not wait for its first event.

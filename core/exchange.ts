@@ -35,6 +35,8 @@ export class LiveExchange implements Exchange {
   readonly gateway: Gateway
   readonly route: Route
   readonly startedAt = performance.now()
+  /** Where its gateway keeps it. */
+  place = -1
   body: Body = unreadBody
   attempt = 0
   upstream: Upstream | null = null
@@ -45,8 +47,12 @@ export class LiveExchange implements Exchange {
   sent = 0
   /** Why nobody waits for the answer any more. */
   gone: Error | null = null
-  /** What has to end when the client leaves: the upstream's answer, a wait. Whoever starts something sets it. */
-  onGone: ((reason: Error) => void) | null = null
+  /**
+   * What has to end when the client leaves: an attempt, a wait. Whoever starts something sets it. The thing
+   * itself, not a closure over it: a new function in this field per attempt had V8 tenure dead exchanges, and the collector's
+   * pauses tripled the slowest percent of requests.
+   */
+  underway: { abort(reason: Error): void } | null = null
   /** Resolves when the answer has left, or never will. */
   readonly closed: Promise<void>
   #controller: AbortController | null = null
@@ -87,8 +93,8 @@ export class LiveExchange implements Exchange {
 
   /** Ends what is under way upstream, because another answer is given. */
   abandon(): void {
-    this.onGone?.(new Error('the exchange took another end'))
-    this.onGone = null
+    this.underway?.abort(new Error('the exchange took another end'))
+    this.underway = null
   }
 
   /** Ends everything that is done for the client. The first reason counts. */
@@ -97,7 +103,7 @@ export class LiveExchange implements Exchange {
     this.gone = reason
     this.error ??= reason
     this.#controller?.abort(reason)
-    this.onGone?.(reason)
+    this.underway?.abort(reason)
   }
 }
 

@@ -33,7 +33,11 @@ export class Gateway {
   readonly routes: readonly Route[]
   /** The chains of exchanges that no provider claims. */
   readonly unclaimed: Route
-  readonly exchanges = new Set<LiveExchange>()
+  /**
+   * The exchanges that are here, in no order. Not a Set: when V8 grows a Set the old table keeps a pointer to the new one, and with
+   * thousands of entries coming and going a second that chain of tables kept dead exchanges alive until the next full collection.
+   */
+  readonly exchanges: LiveExchange[] = []
   readonly #upstreams: Upstreams
   readonly #ready: SetUp
   readonly #facts: FactSheet
@@ -60,14 +64,19 @@ export class Gateway {
     // Spread from one template: all exchanges of a gateway share one hidden class.
     const facts = { ...this.#facts, provider: route.provider, claim }
     const exchange = new LiveExchange(this, route, facts, arrival)
-    this.exchanges.add(exchange)
+    exchange.place = this.exchanges.push(exchange) - 1
     return exchange
   }
 
   /** Lets it go. A retired gateway ends with its last one. */
   leave(exchange: LiveExchange): void {
-    this.exchanges.delete(exchange)
-    if (this.exchanges.size === 0) this.#empty?.()
+    // The last one takes its place.
+    const last = this.exchanges.pop()!
+    if (last !== exchange) {
+      this.exchanges[exchange.place] = last
+      last.place = exchange.place
+    }
+    if (this.exchanges.length === 0) this.#empty?.()
   }
 
   /** The upstreams that could be asked, in the order of gateway.yaml and by priority. */
@@ -86,7 +95,7 @@ export class Gateway {
   }
 
   async #end(): Promise<void> {
-    if (this.exchanges.size > 0) {
+    if (this.exchanges.length > 0) {
       await new Promise<void>((resolve) => {
         this.#empty = resolve
       })

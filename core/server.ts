@@ -67,7 +67,7 @@ export class Server {
     const gateways = () => [this.#gateway, ...retiring]
     // Node closes connections that are idle now; those that become idle later, and those that never asked, are ours to close.
     const sweep = setInterval(() => {
-      if (gateways().some(({ exchanges }) => exchanges.size > 0)) this.#http.closeIdleConnections()
+      if (gateways().some(({ exchanges }) => exchanges.length > 0)) this.#http.closeIdleConnections()
       else this.#http.closeAllConnections()
     }, 20)
     const deadline = setTimeout(() => {

@@ -31,7 +31,7 @@ function untilStopped(sidecar: Sidecar, log: RootLog): Promise<void> {
       if (stopping) process.exit(130)
       stopping = true
       const { gateway } = sidecar.server
-      log.info({ signal, exchanges: gateway.exchanges.size }, 'stopping; a second signal exits at once')
+      log.info({ signal, exchanges: gateway.exchanges.length }, 'stopping; a second signal exits at once')
       setTimeout(() => {
         log.error({}, 'the stop took too long: exiting')
         log.flush()

@@ -21,6 +21,8 @@ export interface Sending {
   readonly body: Buffer | AsyncIterable<Buffer> | null
 }
 
+function nothing(): void {}
+
 /** Bytes of an answer that are held before anybody has taken it, and that are read to save a connection. */
 const holdLimit = 64 * 1024
 
@@ -34,10 +36,10 @@ export class Attempt {
   /** Body bytes that have arrived. */
   received = 0
   #judge: (result: Unjudged) => Judgement
-  #settle: (result: Result) => void = () => {}
+  #settle: (result: Result) => void = nothing
   #abort: ((reason: Error) => void) | null = null
   #aborted: Error | null = null
-  #resume: () => void = () => {}
+  #resume: () => void = nothing
   #held: Buffer[] = []
   #announced = -1
   #state: 'asked' | 'arriving' | 'whole' | 'broken' = 'asked'

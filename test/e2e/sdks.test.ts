@@ -294,7 +294,7 @@ describe('a client that leaves in mid-stream', () => {
     controller.abort()
     await assert.rejects(asking, OpenAI.APIUserAbortError)
     await left
-    while (gw.sidecar.server.gateway.exchanges.size > 0) await new Promise((resolve) => setImmediate(resolve))
+    while (gw.sidecar.server.gateway.exchanges.length > 0) await new Promise((resolve) => setImmediate(resolve))
     const line = gw.records.find(({ message }) => message === 'exchange')
     assert.equal(line?.error, 'CLIENT_GONE')
   })
