@@ -18,7 +18,8 @@ export function readYaml(text: string, report: Report): Yaml | null {
     merge: false,
     resolveKnownTags: false,
     prettyErrors: false,
-    logLevel: 'silent',
+    // Not `silent`, which would let a second document pass; warnings are kept and not printed.
+    logLevel: 'error',
   })
   return reportSyntax(document, text, report) ? new Yaml(document, text) : null
 }

@@ -2,12 +2,12 @@
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { Plugin } from '../plugin.ts'
 import { formats } from './formats.ts'
-import type { Shape } from './mistakes.ts'
+import { isSchema, type Shape } from './mistakes.ts'
 import { coreSchema } from './schema.ts'
 
 /**
- * The schema of gateway.yaml for editors, with the plugins given. Draft-07, which yaml-language-server knows best. It is
- * never stricter than the gateway: where a value may come from elsewhere, `${` is accepted in its place.
+ * The schema of gateway.yaml for editors, with the plugins given. Draft-07, which yaml-language-server knows best.
+ * It is never stricter than the gateway: where a value may come from elsewhere, `${` is accepted in its place.
  */
 export function editorSchema(plugins: readonly Plugin[]): object {
   const { properties, ...core } = coreSchema
@@ -79,7 +79,7 @@ function withNested(schema: Shape): Shape {
     ...(properties && { properties: mapValues(properties, forEditor) }),
     ...(patternProperties && { patternProperties: mapValues(patternProperties, forEditor) }),
     ...(additionalProperties !== undefined && { additionalProperties: forEditor(additionalProperties) }),
-    ...(items !== undefined && !Array.isArray(items) && { items: forEditor(items as JSONSchema) }), // one schema, not a tuple
+    ...(isSchema(items) && { items: forEditor(items) }),
     ...(anyOf && { anyOf: anyOf.map(forEditor) }),
     ...(oneOf && { oneOf: oneOf.map(forEditor) }),
     ...(allOf && { allOf: allOf.map(forEditor) }),
@@ -143,11 +143,21 @@ function typeOf(schema: JSONSchema): string {
   return types.map((type) => typeNames[type] ?? type).join(' or ')
 }
 
+/** For types and formats whose own name says little. */
 const typeNames: Readonly<Record<string, string>> = {
   object: 'map',
   array: 'list',
   string: 'text',
   integer: 'whole number',
+  null: 'nothing',
+  listen: 'HOST:PORT',
+  url: 'URL',
+  'model-pattern': 'model name',
+}
+
+function plural(noun: string): string {
+  if (noun.includes(' or ') || !/\w$/.test(noun)) return noun
+  return noun + (noun.endsWith('s') ? 'es' : 's')
 }
 
 /** As one would write it in YAML. */
@@ -160,7 +170,7 @@ function cell(text: string): string {
 }
 
 function isShape(schema: JSONSchema | readonly JSONSchema[] | undefined): schema is Shape {
-  return typeof schema === 'object' && !Array.isArray(schema)
+  return isSchema(schema) && typeof schema === 'object'
 }
 
 function mapValues<T, U>(record: Readonly<Record<string, T>>, change: (value: T) => U): Record<string, U> {

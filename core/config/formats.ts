@@ -9,7 +9,7 @@ import { Secret } from '../plugin.ts'
 export interface Format {
   /** Ends the sentence "… must be". */
   readonly what: string
-  /** For editors, which know no formats of ours: as much of the test as a regular expression can hold. Null: any text. */
+  /** For editors, which know no formats of ours: what of the test a regular expression can hold. Null: any text. */
   readonly pattern: string | null
   readonly test: (text: string) => boolean
   /** What to write instead of `value`. */
@@ -42,7 +42,7 @@ export const formats: Readonly<Record<string, Format>> = {
     test: (text) => parseSize(text) !== null,
     parse: parseSize,
     cure: (value) =>
-      `Write ${withUnit(value, guessSizeUnit) ?? '32MiB'} (the units are B, KiB, MiB and GiB; KB, MB and GB are powers of 1000)`,
+      `Write ${withUnit(value, guessSizeUnit) ?? '32MiB'} (or B, KiB, GiB; KB, MB and GB are powers of 1000)`,
   },
   secret: {
     what: 'a text that is kept secret',

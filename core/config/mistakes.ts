@@ -1,11 +1,16 @@
 /** The adapter to ajv: what a value does against a schema, one mistake at a time, without the echo. */
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
+import { Ajv2020, type ErrorObject, type Options, type ValidateFunction } from 'ajv/dist/2020.js'
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { Path } from './document.ts'
 import { formats } from './formats.ts'
 
 /** A schema that is no boolean. */
 export type Shape = Exclude<JSONSchema, boolean>
+
+/** Whether `items` is one schema; a tuple is a list of them, which JSON Schema 2020-12 spells otherwise. */
+export function isSchema(schema: JSONSchema | readonly JSONSchema[] | undefined): schema is JSONSchema {
+  return schema !== undefined && !Array.isArray(schema)
+}
 
 /** One keyword of a schema that a value does not satisfy. */
 export interface Mistake {
@@ -34,19 +39,15 @@ export interface Branched extends Mistake {
   readonly at: string
 }
 
-/** Whether a value satisfies a schema. */
+/** Whether a value satisfies a schema, which may be a part of another one. */
 export function accepts(schema: JSONSchema, value: unknown): boolean {
-  return compile(schema)(value)
+  // A part, such as `{ required: ['a'] }`, leaves to the schema around it what a whole one must say to be strict.
+  return compiledBy(lenient, schema)(value)
 }
 
 /** Compiles a schema, each once. Throws where it is none, with words for its author. */
-export function compile(schema: JSONSchema): ValidateFunction {
-  if (typeof schema === 'boolean') return ajv.compile(schema)
-  const known = compiled.get(schema)
-  if (known) return known
-  const validate = ajv.compile(schema)
-  compiled.set(schema, validate)
-  return validate
+function compile(schema: JSONSchema): ValidateFunction {
+  return compiledBy(strict, schema)
 }
 
 /** Leaves of every `anyOf` and `oneOf` only the mistakes of the branch that was meant. */
@@ -65,26 +66,40 @@ export function meant(mistakes: readonly Branched[]): readonly Mistake[] {
   return left.filter((mistake) => mistake.keyword !== 'if')
 }
 
-const ajv = new Ajv2020({
-  strict: true,
-  // Refuses `required` next to `anyOf`, which is how one says "a or b".
-  strictRequired: false,
-  allowUnionTypes: true,
+const options: Options = {
   allErrors: true,
   verbose: true,
   addUsedSchema: false,
   formats: Object.fromEntries(
-    Object.entries(formats).map(([name, format]) => [
+    Object.entries(formats).map(([name, { test }]) => [
       name,
-      { type: 'string', validate: (text: string) => format.test(text) },
+      { type: 'string', validate: (text: string) => test(text) },
     ]),
   ),
-  // Defaults are not ajv's: it ignores them inside of `anyOf`, refuses a default that does not fit its own pattern (a
-  // provider's `as` is '' unless given) and changes the value it is given. `settle` applies them.
+  // Defaults are not ajv's: it ignores them inside of `anyOf`, refuses a default that does not fit its own pattern (an
+  // option that is '' unless given) and changes the value it is given. `settle` applies them.
   useDefaults: false,
-})
+}
 
-const compiled = new WeakMap<object, ValidateFunction>()
+// `strictRequired` refuses `required` next to `anyOf`, which is how one says "a or b".
+const strict = compiler(new Ajv2020({ ...options, strict: true, strictRequired: false, allowUnionTypes: true }))
+const lenient = compiler(new Ajv2020({ ...options, strict: false }))
+
+interface Compiler {
+  readonly ajv: Ajv2020
+  readonly compiled: WeakMap<object, ValidateFunction>
+}
+
+function compiler(ajv: Ajv2020): Compiler {
+  return { ajv, compiled: new WeakMap() }
+}
+
+function compiledBy({ ajv, compiled }: Compiler, schema: JSONSchema): ValidateFunction {
+  if (typeof schema === 'boolean') return ajv.compile(schema)
+  const known = compiled.get(schema) ?? ajv.compile(schema)
+  compiled.set(schema, known)
+  return known
+}
 
 function branched(error: ErrorObject): Branched {
   return {

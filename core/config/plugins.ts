@@ -4,7 +4,6 @@ import type { Plugin } from '../plugin.ts'
 import type { Provider } from '../provider.ts'
 import { check, isBroken, writtenAt, type Draft } from './check.ts'
 import type { Path } from './document.ts'
-import { compile } from './mistakes.ts'
 import { didYouMean } from './problems.ts'
 import { literal } from './sentences.ts'
 import { hideAll } from './veil.ts'
@@ -89,22 +88,11 @@ function keysOf(item: unknown): readonly string[] {
 }
 
 async function readItem(draft: Draft, named: Named, source: PluginSource, folder: string): Promise<Item> {
-  const { called, offset, path } = named
+  const { called, offset } = named
   const failed = (plugin: Plugin | null): Item => ({ ...named, plugin, entry: null })
   const plugin = await load(draft, named, source, folder)
   if (!plugin) return failed(null)
-  const schema = closedSchema(plugin)
-  try {
-    compile(schema)
-  } catch (error) {
-    draft.report.add(
-      offset,
-      `${called} has a schema that cannot be used: ${messageOf(error)}`,
-      'This is for its author to repair',
-    )
-    return failed(plugin)
-  }
-  const checked = check(draft, schema, path, { root: called, prefix: called })
+  const checked = checkOptions(draft, plugin, named)
   if (!checked) return failed(plugin)
   try {
     const provider = plugin.mount?.(checked.value) ?? null
@@ -117,6 +105,21 @@ async function readItem(draft: Draft, named: Named, source: PluginSource, folder
   } catch (error) {
     draft.report.add(offset, `${called} cannot be mounted: ${messageOf(error)}`)
     return failed(plugin)
+  }
+}
+
+/** Null where the options are wrong, or their schema is. */
+function checkOptions(
+  draft: Draft,
+  plugin: Plugin,
+  { called, offset, path }: Named,
+): { readonly value: unknown } | null {
+  try {
+    return check(draft, closedSchema(plugin), path, { root: called, prefix: called })
+  } catch (error) {
+    const message = `${called} has a schema that cannot be used: ${messageOf(error)}`
+    draft.report.add(offset, message, 'This is for its author to repair')
+    return null
   }
 }
 
@@ -137,7 +140,7 @@ async function load(draft: Draft, named: Named, source: PluginSource, folder: st
   }
 }
 
-/** At its top level a plugin knows the keys that its schema names, and no others: that is what makes a typing error one. */
+/** At its top level a plugin knows the keys that its schema names and no others: else no typing error would be one. */
 function closedSchema(plugin: Plugin): JSONSchema {
   const { config } = plugin
   if (typeof config === 'boolean' || config.additionalProperties !== undefined) return config

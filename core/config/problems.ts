@@ -38,7 +38,7 @@ export function toJson(problems: readonly Problem[]): string {
 /** Wider lines are cut, so that a minified file does not fill the screen. */
 const frameWidth = 100
 
-/** Draws the line with one line of context on either side and a caret below the column; empty where there is no text. */
+/** Draws the line with its neighbours and a caret below the column; empty where there is no text. */
 export function drawFrame(lines: readonly string[], line: number, column: number): string {
   if (lines.every((text) => text.trim() === '')) return ''
   const last = Math.min(line + 1, lines.length)

@@ -7,6 +7,9 @@ interface Found {
   readonly cure: string | undefined
 }
 
+/** User and password in a URL, which has no place for them: whoever wrote them there meant them for the server only. */
+const userInfo = /(?<=:\/\/)[^\s/"'@]+(?=@)/g
+
 export class Report {
   readonly #file: string
   readonly #text: string
@@ -39,8 +42,8 @@ export class Report {
   }
 
   /**
-   * Stars out a value wherever a message repeats it. Our own messages never do; this is the net below messages of others,
-   * such as what a plugin throws. Short values would tear holes into ordinary words and are no secrets.
+   * Stars out a value wherever a message repeats it. Our own messages never do; this is the net below messages of
+   * others, such as what a plugin throws. Short values would tear holes into ordinary words and are no secrets.
    */
   conceal(value: string): void {
     if (value.length >= 6) this.#values.add(value)
@@ -60,6 +63,7 @@ export class Report {
 
   /** Everything that is wrong, from the first line to the last, each thing once. */
   problems(): readonly Problem[] {
+    if (this.clean) return []
     const lines = this.#veiled().split('\n')
     const seen = new Set<string>()
     const problems: Problem[] = []
@@ -81,15 +85,15 @@ export class Report {
 
   /** As long as the text itself, so that columns stay true. */
   #veiled(): string {
-    let text = this.#text
+    const chars = this.#text.replaceAll(userInfo, (match) => '*'.repeat(match.length)).split('')
     for (const [start, end] of this.#hidden) {
-      text = text.slice(0, start) + text.slice(start, end).replaceAll(/[^\r\n]/g, '*') + text.slice(end)
+      for (let at = start; at < end; at++) if (chars[at] !== '\n' && chars[at] !== '\r') chars[at] = '*'
     }
-    return text
+    return chars.join('')
   }
 
   #withoutValues(message: string): string {
-    let clean = message
+    let clean = message.replaceAll(userInfo, '***')
     for (const value of this.#values) clean = clean.replaceAll(value, '***')
     return clean
   }

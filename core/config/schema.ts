@@ -98,7 +98,7 @@ const upstream = {
       type: 'string',
       format: 'secret',
       description:
-        'The credential: "${NAME}" or file:PATH. Absent: the client\'s own is passed on. Empty: this upstream is left out.',
+        'The credential: "${NAME}" or file:PATH. Absent: the client\'s own is passed on. Empty: it is left out.',
     },
     models: {
       type: 'array',
@@ -122,7 +122,7 @@ export const coreSchema = {
       type: 'string',
       format: 'listen',
       description:
-        'Where clients find the gateway: HOST:PORT, :PORT for every address of this machine, "[::1]:PORT" or unix:/path; ' +
+        'Where clients find the gateway: HOST:PORT, :PORT for every address, "[::1]:PORT" or unix:/path; ' +
         'port 0 takes a free one. Changing it needs a restart.',
       default: '127.0.0.1:8787',
     },

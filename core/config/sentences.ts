@@ -66,6 +66,10 @@ const typeNames: Record<string, string> = {
 
 const comparisons: Record<string, string> = { '>=': 'at least', '<=': 'at most', '>': 'more than', '<': 'less than' }
 
+function limitOf({ params }: Mistake): string {
+  return `${comparisons[String(params['comparison'])]} ${String(params['limit'])}`
+}
+
 const wrongForm: Words = (mistake, name, written) => ({
   message: `${name} must be ${describe(mistake.schema)}${insteadOf(mistake, written)}`,
   ...cureOf(mistake, written),
@@ -77,8 +81,8 @@ const notOneOf: Words = (mistake, name, written) => {
   return { message: wrongForm(mistake, name, written).message + guess }
 }
 
-const compared: Words = ({ params, ...mistake }, name, written) => ({
-  message: `${name} must be ${comparisons[String(params['comparison'])]} ${String(params['limit'])}${insteadOf({ params, ...mistake }, written)}`,
+const compared: Words = (mistake, name, written) => ({
+  message: `${name} must be ${limitOf(mistake)}${insteadOf(mistake, written)}`,
 })
 
 const counted =

@@ -1,13 +1,17 @@
-/** Brings a checked value into the form that code is given: defaults applied, texts with a format parsed, all of it frozen. */
+/** Brings a checked value into the form that code is given: defaults applied, formats parsed, all of it frozen. */
 import type { JSONSchema } from 'json-schema-to-ts'
 import { formats } from './formats.ts'
-import { accepts, type Shape } from './mistakes.ts'
+import { accepts, isSchema, type Shape } from './mistakes.ts'
 
 /** Makes a new value; neither the one it is given nor the schema's defaults are ever shared with it. */
 export function settle(schema: JSONSchema, value: unknown): unknown {
   if (typeof schema === 'boolean') return settleNested({}, value)
-  const parse = formats[schema.format ?? '']?.parse
-  if (parse && typeof value === 'string') return parse(value)
+  const format = formats[schema.format ?? '']
+  if (format?.parse && typeof value === 'string') {
+    // The values of the file have passed the test; a schema's defaults were never asked.
+    if (!format.test(value)) throw new TypeError(`the default ${JSON.stringify(value)} is not ${format.what}`)
+    return format.parse(value)
+  }
   const nested = settleNested(schema, value)
   // The branch that the value has taken knows some of its keys, the schema around the branches others.
   const branch = (schema.anyOf ?? schema.oneOf)?.find((option) => accepts(option, value))
@@ -34,7 +38,7 @@ function keySchema({ properties, patternProperties, additionalProperties }: Shap
 }
 
 function itemSchema({ items }: Shape): JSONSchema {
-  return typeof items === 'object' && !Array.isArray(items) ? (items as Shape) : true // `Array.isArray` misses readonly ones
+  return isSchema(items) ? items : true
 }
 
 function isPlain(value: unknown): value is Record<string, unknown> {

@@ -1,5 +1,5 @@
 /** What is wrong with a text before it has any meaning: no YAML, or YAML that a configuration has no use for. */
-import { isMap, isScalar, visit, type Alias, type Document } from 'yaml'
+import { isMap, isNode, isScalar, visit, type Alias, type Document } from 'yaml'
 import type { Report } from './report.ts'
 
 interface Words {
@@ -119,13 +119,12 @@ function reportExpansion(document: Document, report: Report): boolean {
   }
 }
 
-/** Texts after `key:`, `password:` and the like; what is only a reference stays readable. */
+/** Values of keys that are called `key`, `password` and the like; what is only a reference stays readable. */
 function hideLikelySecrets(text: string, report: Report): void {
-  const likely =
-    /(?:key|secret|token|password)["']?[ \t]*:[ \t]*(?!["']?(?:\$\{\w*(?::-)?\}|file:))(?<value>[^\s#,}\]][^\r\n#,}\]]*)/dgi
-  for (const match of text.matchAll(likely)) {
-    const place = match.indices?.groups?.['value']
-    if (place) report.hide(...place)
+  const pairs = /(?:key|secret|token|password)["']?[ \t]*:[ \t]*([^\s,}\]][^\r\n,]*)/gi
+  for (const { index, 0: pair, 1: value = '' } of text.matchAll(pairs)) {
+    if (/^["']?(\$\{\w+(:-)?\}|file:)/.test(value)) continue
+    report.hide(index + pair.length - value.length, index + pair.length)
   }
 }
 
@@ -141,6 +140,5 @@ function keyIn(line: string, found: string): string {
 }
 
 function offsetOf(node: unknown): number {
-  const range = (node as { range?: readonly number[] | null } | null | undefined)?.range // every node of a parsed text has one
-  return range?.[0] ?? 0
+  return isNode(node) ? (node.range?.[0] ?? 0) : 0
 }

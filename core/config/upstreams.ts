@@ -1,4 +1,4 @@
-/** The list of upstreams: each name once, each provider mounted, each with a key or without, but none with an empty one. */
+/** The list of upstreams: each name once, each provider mounted; one whose key is empty is left out. */
 import type { Upstream } from '../plugin.ts'
 import { isBroken, writtenAt, type Draft } from './check.ts'
 import type { Path } from './document.ts'

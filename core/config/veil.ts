@@ -1,7 +1,7 @@
 /** Finds the secrets in a text, so that no frame shows them. */
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { Node, Yaml } from './document.ts'
-import type { Shape } from './mistakes.ts'
+import { isSchema, type Shape } from './mistakes.ts'
 import { closest } from './problems.ts'
 import type { Report } from './report.ts'
 
@@ -24,9 +24,7 @@ export function hideAll(yaml: Yaml, report: Report, node: Node | null): void {
 function hideByShapes(yaml: Yaml, report: Report, node: Node | null, shapes: readonly Shape[]): void {
   if (node === null) return
   if (shapes.some(({ format }) => format === 'secret')) return hideAll(yaml, report, node)
-  const items = shapes.flatMap(({ items }) =>
-    items === undefined || Array.isArray(items) ? [] : shapesOf(items as JSONSchema),
-  )
+  const items = shapes.flatMap(({ items }) => (isSchema(items) ? shapesOf(items) : []))
   for (const item of yaml.items(node)) hideByShapes(yaml, report, item, items)
   for (const [key, value] of yaml.pairs(node)) {
     const inner = keyShapes(shapes, key)

@@ -17,11 +17,13 @@ export interface Watch {
 }
 
 /**
- * Watches a file. `onChange` is never called twice at a time; what changes while it runs is told after it. A file that is
- * missing or empty is one that is being written: what it becomes is told. What `onChange` throws becomes a process warning.
+ * Watches a file. `onChange` is never called twice at a time; what changes while it runs is told after it. A file that
+ * is missing or empty is one that is being written: what it becomes is told. What `onChange` throws becomes a process
+ * warning.
  *
- * It is the folder that is watched, and any event in it is a "maybe": Kubernetes changes a ConfigMap by turning the link
- * `..data` beside the file, which an eye on the file itself never sees, and a file that is replaced takes its watch with it.
+ * It is the folder that is watched, and any event in it is a "maybe": Kubernetes changes a ConfigMap by turning the
+ * link `..data` beside the file, which an eye on the file itself never sees, and a file that is replaced takes its
+ * watch with it.
  */
 export async function watchConfig(
   file: string,
