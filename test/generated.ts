@@ -34,7 +34,7 @@ export async function generate(): Promise<void> {
 
 function put(path: string, name: string, part: string): string {
   const text = readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
-  return text.replace(`<!-- ${name} -->\n${rawBetween(text, name)}`, `<!-- ${name} -->\n${part}\n`)
+  return text.replace(`<!-- ${name} -->\n${rawBetween(text, name)}`, () => `<!-- ${name} -->\n${part}\n`)
 }
 
 function rawBetween(text: string, name: string): string {
