@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server as HttpServer, type Ser
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { addressSet, clientAddress, type AddressSet } from './address.ts'
+import { parseListen } from './config/formats.ts'
 import type { Config } from './config/load.ts'
 import { DrainEnded, fault, type ErrorCode } from './errors.ts'
 import type { Gateway } from './gateway.ts'
@@ -109,12 +110,10 @@ export function listen(http: HttpServer, address: Config['settings']['listen']):
       const bound = http.address()
       resolve(typeof bound === 'string' ? `unix:${bound}` : urlOf(bound!))
     }
-    if (address.startsWith('unix:')) http.listen(address.slice(5), told)
-    else {
-      const colon = address.lastIndexOf(':')
-      const host = address.slice(0, colon).replace(/^\[|\]$/g, '')
-      http.listen(Number(address.slice(colon + 1)), host || undefined, told)
-    }
+    const place = parseListen(address)
+    if (!place) reject(new TypeError(`"${address}" is no address to listen on`))
+    else if ('path' in place) http.listen(place.path, told)
+    else http.listen(place.port, place.host ?? undefined, told)
   })
 }
 

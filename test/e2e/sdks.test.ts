@@ -1,26 +1,14 @@
 /** The official SDKs, unmodified: only their base URL is the gateway's. */
 import assert from 'node:assert/strict'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describe, test } from 'node:test'
 import Anthropic from '@anthropic-ai/sdk'
-import { ApiError, GoogleGenAI, Type } from '@google/genai'
+import { ApiError, Type } from '@google/genai'
 import OpenAI from 'openai'
 import { definePlugin, refuse, type Plugin } from 'postern/plugin'
-import { fakeUpstream, type FakeUpstream, type Script } from '../fake-upstream.ts'
 import { gateway, type GatewayOptions } from '../harness.ts'
+import { anthropic, before, gemini, openai, providers, say } from '../sdks.ts'
 
-const openai = (url: string) => new OpenAI({ baseURL: `${url}/v1`, apiKey: 'sk-client', maxRetries: 0 })
-const anthropic = (url: string) => new Anthropic({ baseURL: url, apiKey: 'sk-client', maxRetries: 0 })
-const gemini = (url: string) => new GoogleGenAI({ apiKey: 'client', httpOptions: { baseUrl: url } })
-
-const say = [{ role: 'user' as const, content: 'What is a postern?' }]
-const providers = ['anthropic', 'openai', 'gemini']
 const withDemo: GatewayOptions = { plugins: [...providers, 'demo', 'failover'] }
-const upstreamsAt = (url: string) => providers.map((provider) => ({ name: provider, provider, url, key: 'k' }))
-const before = (url: string, plugins: GatewayOptions['plugins'] = []): GatewayOptions => ({
-  plugins: [...plugins, ...providers],
-  upstreams: upstreamsAt(url),
-})
 const weather = { type: 'object' as const, properties: { city: { type: 'string' as const } }, required: ['city'] }
 
 describe('the OpenAI SDK through the gateway', () => {
@@ -219,85 +207,6 @@ describe('an error raises the SDK’s own typed error', () => {
   const hasType = (error: Error) => error instanceof OpenAI.APIError && typeof error.type === 'string'
   const isErrorBody = (body: unknown) =>
     typeof body === 'object' && body !== null && 'type' in body && body.type === 'error'
-})
-
-describe('a client that leaves in mid-stream', () => {
-  /** Writes events for ever; resolves `left` when the gateway has hung up. */
-  function endless(event: string): { script: Script; left: Promise<number> } {
-    let hungUp: (at: number) => void
-    const left = new Promise<number>((resolve) => (hungUp = resolve))
-    const script: Script = (_asked, response: ServerResponse, request: IncomingMessage) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' })
-      const timer = setInterval(() => response.write(event), 5)
-      request.socket.on('close', () => {
-        clearInterval(timer)
-        hungUp(performance.now())
-      })
-    }
-    return { script, left }
-  }
-
-  const streams = {
-    openai: {
-      event:
-        'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n',
-      leave: async (url: string): Promise<void> => {
-        const stream = await openai(url).chat.completions.create({ model: 'm', messages: say, stream: true })
-        for await (const _ of stream) break
-      },
-    },
-    anthropic: {
-      event: 'event: ping\ndata: {"type":"ping"}\n\n',
-      leave: async (url: string): Promise<void> => {
-        const stream = await anthropic(url).messages.create({ model: 'm', max_tokens: 9, messages: say, stream: true })
-        const timer = setTimeout(() => stream.controller.abort(), 50)
-        await assert.rejects(async () => {
-          for await (const _ of stream);
-          throw new Error('left')
-        })
-        clearTimeout(timer)
-      },
-    },
-    gemini: {
-      event: 'data: {"candidates":[{"content":{"parts":[{"text":"x"}],"role":"model"}}]}\r\n\r\n',
-      leave: async (url: string): Promise<void> => {
-        const controller = new AbortController()
-        const config = { abortSignal: controller.signal }
-        const stream = await gemini(url).models.generateContentStream({ model: 'm', contents: 'Hello', config })
-        await assert.rejects(async () => {
-          for await (const _ of stream) controller.abort()
-        })
-      },
-    },
-  }
-  for (const [name, { event, leave }] of Object.entries(streams)) {
-    test(`is missed by the upstream of ${name} at once`, async () => {
-      const { script, left } = endless(event)
-      await using upstream: FakeUpstream = await fakeUpstream(script)
-      await using gw = await gateway(before(upstream.url))
-      await leave(gw.url)
-      const at = performance.now()
-      const late = (await left) - at
-      // What the issue asks for is 100 ms; on a busy machine the test's own timers are later than that.
-      assert.ok(late < 1000, `the upstream noticed ${Math.round(late)} ms later`)
-    })
-  }
-
-  test('is missed before the first byte too', async () => {
-    let hungUp = () => {}
-    const left = new Promise<void>((resolve) => (hungUp = resolve))
-    await using upstream = await fakeUpstream((_asked, _response, request) => void request.socket.on('close', hungUp))
-    await using gw = await gateway(before(upstream.url))
-    const controller = new AbortController()
-    const asking = openai(gw.url).chat.completions.create({ model: 'm', messages: say }, { signal: controller.signal })
-    while (upstream.asked.length === 0) await new Promise((resolve) => setImmediate(resolve))
-    controller.abort()
-    await assert.rejects(asking, OpenAI.APIUserAbortError)
-    await left
-    while (gw.sidecar.server.gateway.exchanges.length > 0) await new Promise((resolve) => setImmediate(resolve))
-    const line = gw.records.find(({ message }) => message === 'exchange')
-    assert.equal(line?.error, 'CLIENT_GONE')
-  })
 })
 
 test('a request for a path that nobody serves is told so', async () => {
