@@ -33,7 +33,7 @@ export function openLog(options: LogOptions): RootLog {
     {
       level: options.level,
       base: { instance: randomUUID().slice(0, 8) },
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: clock(),
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: pino.stdSerializers.err },
     },
@@ -60,6 +60,20 @@ export function openLog(options: LogOptions): RootLog {
       }
     },
     flush: () => destination.flushSync(),
+  }
+}
+
+/** The time of a record, spelt out once for all records of a millisecond. */
+function clock(): () => string {
+  let at = 0
+  let spelt = ''
+  return () => {
+    const now = Date.now()
+    if (now !== at) {
+      at = now
+      spelt = `,"time":"${new Date(now).toISOString()}"`
+    }
+    return spelt
   }
 }
 

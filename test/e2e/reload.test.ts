@@ -123,6 +123,19 @@ describe('a file with a mistake', () => {
     ['key: k', 'kye: k', 'Did you mean "key"'],
     ['name: o', 'nme: o', 'Did you mean "name"'],
     ['plugins:', 'plugins: {', ''],
+    ['attempts: 3', 'attempts: 0', 'attempts'],
+    ['attempts: 3', 'attempts: 2.5', 'attempts'],
+    ['- openai', '- [openai]', ''],
+    ['- openai', '- ./nowhere', 'nowhere'],
+    ['- openai', '- failover', ''],
+    ['url: http', 'url: ftp', 'url'],
+    ['name: o', 'name: "a b"', 'name'],
+    ['name: o', 'name: o\n    name: o', ''],
+    ['key: k', 'key: file:nowhere.txt', 'nowhere.txt'],
+    ['listen: 127.0.0.1:0', 'listen: 127.0.0.1:99999', 'listen'],
+    ['listen: 127.0.0.1:0', 'listen: 8787', 'listen'],
+    ['admin:', 'admin: 1\nadmin:', ''],
+    ['plugins:', '\tplugins:', ''],
   ]
   test('is refused with its line, and the old one serves on', async () => {
     await using upstream = await fakeUpstream(json(200, { ok: true }))
