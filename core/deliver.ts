@@ -31,6 +31,13 @@ export async function deliver(exchange: LiveExchange, answer: Answer | null): Pr
   await exchange.closed
 }
 
+/** Not even a refusal could be sent (a plugin put something into a header that none can carry): the connection says so. */
+export async function giveUp(exchange: LiveExchange, error: unknown): Promise<void> {
+  exchange.log.error({ err: error }, 'no answer could be sent')
+  exchange.response.destroy()
+  await exchange.closed
+}
+
 function sendReply(exchange: LiveExchange, { status, headers, body }: StraightReply): void {
   const { response } = exchange
   sendHead(exchange, {
@@ -57,8 +64,13 @@ function relay(exchange: LiveExchange, head: AnswerHead, attempt: Attempt): void
 function sendHead(exchange: LiveExchange, head: AnswerHead): void {
   head.headers[exchangeHeader] = exchange.id
   exchange.route.onResponse?.(exchange, head)
+  const sent: Record<string, string | string[]> = {}
+  for (const name in head.headers) {
+    const value = head.headers[name]
+    if (value !== undefined) sent[name] = value
+  }
+  exchange.response.writeHead(head.status, sent)
   exchange.status = head.status
-  exchange.response.writeHead(head.status, head.headers as Record<string, string | string[]>) // undefined is left out by Node
 }
 
 /** Writes an upstream's bytes as they come, one write for each, and asks for a pause while the client is slow. */

@@ -1,7 +1,7 @@
 /** One exchange's walk, from top to bottom. This file is the architecture. */
 import { ask, discard, remember, type Answer } from './ask.ts'
 import { takeBody } from './body/take.ts'
-import { deliver } from './deliver.ts'
+import { deliver, giveUp } from './deliver.ts'
 import { fault } from './errors.ts'
 import type { LiveExchange } from './exchange.ts'
 import { logExchange } from './observe/line.ts'
@@ -17,7 +17,7 @@ export async function handle(exchange: LiveExchange): Promise<void> {
     await deliver(exchange, await answerTo(exchange))
   } catch (error) {
     exchange.abandon()
-    await deliver(exchange, refusalOf(exchange, error))
+    await deliver(exchange, refusalOf(exchange, error)).catch((again: unknown) => giveUp(exchange, again))
   } finally {
     logExchange(exchange)
     if (route.onEnd) await route.onEnd(exchange)

@@ -115,10 +115,11 @@ const mountOptions = (name: string, url: string) =>
 
 /** Removes the headers in which clients of any of these APIs send their keys. */
 export function dropCredentials(headers: Headers): void {
-  delete headers.authorization
-  delete headers['x-api-key']
-  delete headers['x-goog-api-key']
-  delete headers['api-key']
+  // Not deleted: an object that has lost a property is slow from then on.
+  headers.authorization = undefined
+  headers['x-api-key'] = undefined
+  headers['x-goog-api-key'] = undefined
+  headers['api-key'] = undefined
 }
 
 /** A field of a JSON document, found in its bytes; `undefined` where it is not there. Dots lead into objects. */

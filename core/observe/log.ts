@@ -21,12 +21,12 @@ export interface LogOptions {
   readonly destination?: number | string
 }
 
-/** Opens the log. Records are gathered for at most 200 ms or 16 KB before they are written. */
+/** Opens the log. Records are gathered for at most 200 ms or 4 KiB before they are written. */
 export function openLog(options: LogOptions): RootLog {
   const destination = pino.destination({
     dest: options.destination ?? 1,
     sync: false,
-    minLength: 16_000,
+    minLength: 4096,
     periodicFlush: 200,
   })
   const logger = pino(

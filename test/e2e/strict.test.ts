@@ -175,6 +175,32 @@ describe('an upstream that misbehaves', () => {
 })
 
 describe('a plugin that fails', () => {
+  const headers = { 'x-gone': undefined, 'x-list': ['a', 'b'] }
+  const impossible = { 'x-broken': 'a\nb' }
+  const setting = (given: Record<string, string | string[] | undefined>) =>
+    definePlugin({
+      name: 'setting',
+      config: { type: 'object', properties: {} },
+      setup: () => ({ onResponse: (_exchange, head) => void Object.assign(head.headers, given) }),
+    })
+
+  test('to give a header a value gives none', async () => {
+    await using gw = await gateway({ plugins: ['openai', setting(headers)] })
+    const answer = await fetch(`${gw.url}/v1/models`)
+    assert.equal(answer.status, 503)
+    assert.deepEqual([answer.headers.get('x-gone'), answer.headers.get('x-list')], [null, 'a, b'])
+  })
+
+  test('to give a header a value that can be sent costs its exchanges, and nothing else', async () => {
+    await using upstream = await fakeUpstream(json(200, {}))
+    await using gw = await gateway({ plugins: ['openai', setting(impossible)], upstreams: [{ name: 'o', provider: 'openai', url: upstream.url }] })
+    await assert.rejects(fetch(`${gw.url}/v1/models`))
+    await assert.rejects(fetch(`${gw.url}/v1/models`))
+    assert.ok(gw.records.some(({ message }) => message === 'no answer could be sent'))
+    assert.deepEqual(await gw.reload({ plugins: ['openai'], upstreams: [{ name: 'o', provider: 'openai', url: upstream.url }] }), [])
+    assert.equal((await fetch(`${gw.url}/v1/models`)).status, 200)
+  })
+
   for (const phase of [
     'onRequest',
     'onBody',
