@@ -16,6 +16,7 @@ admin: false
 upstreams:
   - { name: bench, provider: openai, url: '${process.argv[2]}', key: sk-bench }
 plugins:
+  - security-headers
   - ip-rules: { deny: [203.0.113.0/24] }
   - anthropic
   - openai
