@@ -1,7 +1,8 @@
 /** One upstream asked once: what is sent, and what becomes of it. */
+import { overlayOf } from './body/body.ts'
 import { streamBody } from './body/read.ts'
 import type { LiveExchange } from './exchange.ts'
-import type { Failure, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
+import type { Body, Failure, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
 import { judgeByStatus } from './provider.ts'
 import { Attempt } from './upstream/attempt.ts'
 import { requestHeaders } from './upstream/headers.ts'
@@ -20,6 +21,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream): Promise<A
     path: exchange.path,
     query: exchange.query,
     headers: requestHeaders(exchange.headers),
+    body: overlayOf(body),
   }
   const instead = route.onUpstreamRequest && (await route.onUpstreamRequest(exchange, outgoing))
   if (instead) return instead.kind === 'retry' ? passedOver : instead
@@ -31,7 +33,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream): Promise<A
   const { connections, pathOf } = await gateway.target(upstream, route.provider!)
   const path = pathOf(outgoing.path) + outgoing.query
   const attempt = new Attempt(
-    { method: outgoing.method, path, headers, body: bytesOf(exchange) },
+    { method: outgoing.method, path, headers, body: bytesOf(exchange, outgoing.body) },
     route.provider!.dialect.judge ?? judgeByStatus,
   )
   exchange.underway = attempt
@@ -67,7 +69,7 @@ export function discard(answer: Answer | null): void {
   if (answer?.kind === 'answer') answer.attempt?.discard()
 }
 
-function bytesOf({ body, request, gateway }: LiveExchange): Buffer | AsyncIterable<Buffer> | null {
+function bytesOf({ request, gateway }: LiveExchange, body: Body): Buffer | AsyncIterable<Buffer> | null {
   if (body.kind === 'none') return null
   return body.kind === 'json' ? body.bytes : streamBody(request, gateway.config.settings.limits.upload)
 }

@@ -7,7 +7,8 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import type { Provider } from './provider.ts'
 
-export { addressSet, type AddressSet } from './address.ts'
+export { addressSet, isAddressPattern, type AddressSet } from './address.ts'
+export { applyPatch, deleteField, setField, type Edit } from './body/patch.ts'
 export { refuse, reply, retry, type Refusal, type Reply, type Retry, type StraightReply } from './reply.ts'
 import type { Reply, Retry } from './reply.ts'
 
@@ -58,14 +59,21 @@ export interface Upstream {
   readonly priority: number
 }
 
-/** The request body, as bytes. */
+/** The request body, as bytes. What no edit touches stays exactly as it came, to the byte. */
 export interface Body {
   /** `json`: buffered and readable; `stream`: passes through unread; `none`: there is none. */
   readonly kind: 'json' | 'stream' | 'none'
-  /** The whole body of kind `json`, exactly as it came. */
+  /** The whole body of kind `json`, with the edits made so far; without any, the very bytes that came. */
   readonly bytes: Buffer
-  /** The value of one field, found in the bytes without parsing the rest; `undefined` where it is not there. */
+  /**
+   * The value of one field (`reasoning.effort` looks inside), found in the bytes without parsing the rest, frozen;
+   * `undefined` where it is not there.
+   */
   get(field: string): unknown
+  /** Sets one field, and makes the objects that lead to it. Throws where the body is not held. */
+  set(field: string, value: unknown): void
+  /** Deletes one field. Throws where the body is not held. */
+  delete(field: string): void
 }
 
 /** What is about to be sent to the upstream, for this attempt only. */
@@ -76,6 +84,8 @@ export interface Outgoing {
   query: string
   /** The client's headers without the hop-by-hop ones: a copy that belongs to this attempt. */
   headers: Headers
+  /** The exchange's body, to be edited for this attempt: the next one does not see it. */
+  readonly body: Body
 }
 
 /** Whether another upstream may do better: no (`final`), yes (`elsewhere`), yes and this one should rest. */

@@ -1,21 +1,28 @@
 /** A request body as its exchange sees it. */
 import type { Body } from '../plugin.ts'
+import { applyPatch, deleteField, setField, type Edit } from './patch.ts'
 import { findMember, scanObject, type Member } from './scan.ts'
 
-const nothing = Buffer.alloc(0)
-
 /** No body at all. */
-export const emptyBody: Body = { kind: 'none', bytes: nothing, get: () => undefined }
+export const emptyBody: Body = {
+  kind: 'none',
+  bytes: Buffer.alloc(0),
+  get: () => undefined,
+  set: (field) => cannot('set', field, 'this exchange has no body; look at exchange.body.kind first'),
+  delete: (field) => cannot('delete', field, 'this exchange has no body; look at exchange.body.kind first'),
+}
+
+const streams = 'this body streams through and is never held; look at exchange.body.kind first'
 
 /** A body that is passed on as it comes. */
 export const streamedBody: Body = {
   kind: 'stream',
-  get bytes(): Buffer {
-    throw new Error(
-      'exchange.body.bytes: this body streams through and is never held; look at exchange.body.kind first',
-    )
+  get bytes(): never {
+    throw new Error(`exchange.body.bytes: ${streams}`)
   },
   get: () => undefined,
+  set: (field) => cannot('set', field, streams),
+  delete: (field) => cannot('delete', field, streams),
 }
 
 /** The body before it was read. */
@@ -26,49 +33,125 @@ export const unreadBody: Body = {
   get bytes(): never {
     throw new Error(tooEarly)
   },
-  get() {
-    throw new Error(tooEarly)
-  },
+  get: () => early(),
+  set: () => early(),
+  delete: () => early(),
 }
 const tooEarly = 'exchange.body is not here yet: it can be read in onBody and later, not in onRequest'
 
-/** A JSON body: one walk over its bytes finds the members, and each value is parsed when it is first asked for. */
+/** The body that one attempt may edit: nobody else sees what it does. */
+export function overlayOf(body: Body): Body {
+  return body instanceof JsonBody ? body.overlay() : body
+}
+
+/** A JSON body. Edits are collected, and made in the bytes, all at once, when these are next read. */
 export class JsonBody implements Body {
   readonly kind = 'json'
+  /** The bytes as the client sent them, whatever was edited since. */
+  readonly original: Buffer
+  #version: Version
+  #edits: Edit[] = []
+
+  constructor(original: Buffer, version = new Version(original)) {
+    this.original = original
+    this.#version = version
+  }
+
+  /** Whether the bytes are one whole JSON object. */
+  get isObject(): boolean {
+    return this.#current().members !== null
+  }
+
+  get bytes(): Buffer {
+    return this.#current().bytes
+  }
+
+  get(field: string): unknown {
+    for (let at = this.#edits.length - 1; at >= 0; at--) {
+      const edit = this.#edits[at]!
+      if (edit.field === field) return edit.json === null ? undefined : frozen(JSON.parse(edit.json))
+      if (isWithin(edit.field, field) || isWithin(field, edit.field)) return this.#current().get(field)
+    }
+    return this.#version.get(field)
+  }
+
+  set(field: string, value: unknown): void {
+    this.#edits.push(setField(field, value))
+  }
+
+  delete(field: string): void {
+    this.#edits.push(deleteField(field))
+  }
+
+  /** A body of its own that begins as this one is now. What is known of the bytes is shared, edits are not. */
+  overlay(): JsonBody {
+    return new JsonBody(this.original, this.#current())
+  }
+
+  #current(): Version {
+    if (this.#edits.length > 0) {
+      const { bytes, members } = this.#version
+      this.#version = new Version(applyPatch(bytes, this.#edits, members))
+      this.#edits = []
+    }
+    return this.#version
+  }
+}
+
+/** Bytes that never change, and what was found in them so far: one walk, and each value once. */
+class Version {
   readonly bytes: Buffer
   #members: readonly Member[] | null | undefined = undefined
+  readonly #values = new Map<string, unknown>()
 
   constructor(bytes: Buffer) {
     this.bytes = bytes
   }
 
-  /** Whether the bytes are one whole JSON object, as far as a walk over its members can tell. */
-  get isObject(): boolean {
-    return this.#scanned() !== null
+  get members(): readonly Member[] | null {
+    return this.#members === undefined ? (this.#members = scanObject(this.bytes)) : this.#members
   }
 
   get(field: string): unknown {
-    let members = this.#scanned()
-    const names = field.split('.')
-    for (const [depth, name] of names.entries()) {
+    const known = this.#values.get(field)
+    if (known !== undefined) return known
+    const value = this.#find(field.split('.'))
+    if (value !== undefined) this.#values.set(field, value)
+    return value
+  }
+
+  #find(path: readonly string[]): unknown {
+    let { members } = this
+    for (const [depth, name] of path.entries()) {
       const member = members && findMember(this.bytes, members, name)
       if (!member) return undefined
-      if (depth === names.length - 1) return parse(this.bytes, member)
+      if (depth === path.length - 1) return frozen(JSON.parse(this.bytes.toString('utf8', member.start, member.end)))
       members = scanObject(this.bytes, member.start, member.end)
     }
     return undefined
   }
-
-  #scanned(): readonly Member[] | null {
-    if (this.#members === undefined) this.#members = scanObject(this.bytes)
-    return this.#members
-  }
 }
 
-function parse(bytes: Buffer, { start, end }: Member): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8', start, end))
-  } catch {
-    return undefined
+/** The value, which nobody can change any more, however deep: it is given to every plugin that asks. */
+function frozen(value: unknown): unknown {
+  const waiting = [value]
+  while (waiting.length > 0) {
+    const next = waiting.pop()
+    if (typeof next !== 'object' || next === null) continue
+    for (const inner of Object.values(Object.freeze(next))) if (typeof inner === 'object') waiting.push(inner)
   }
+  return value
+}
+
+/** Whether `field` stands inside `outer`. */
+function isWithin(field: string, outer: string): boolean {
+  return field.startsWith(outer) && field[outer.length] === '.'
+}
+
+function cannot(what: string, field: string, why: string): never {
+  throw new Error(`exchange.body.${what}('${field}'): ${why}`)
+}
+
+function early(): never {
+  throw new Error(tooEarly)
 }

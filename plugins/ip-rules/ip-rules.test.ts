@@ -35,6 +35,25 @@ describe('ip-rules', () => {
     assert.equal(await statusWith({ allow: ['127.0.0.0/8'], deny: ['127.0.0.1'] }), 403)
   })
 
+  test('holds a route’s own lists for its paths, beside those for every path', async () => {
+    const routes = [
+      { path: '/v1/models', deny: ['127.0.0.0/8'] },
+      { path: '/v1/batches*', allow: ['10.0.0.0/8'] },
+    ]
+    await using upstream = await fakeUpstream(json(200, {}))
+    await using gw = await gateway({
+      plugins: [{ 'ip-rules': { routes } }, 'openai'],
+      upstreams: [{ name: 'o', provider: 'openai', url: upstream.url, key: 'k' }],
+    })
+    const status = async (path: string) => (await fetch(gw.url + path)).status
+    assert.equal(await status('/v1/models'), 403)
+    assert.equal(await status('/v1/%6dodels'), 403, 'however it is spelt')
+    assert.equal(await status('/v1/models/m'), 200)
+    assert.equal(await status('/v1/batches/b_1'), 403)
+    assert.equal(await status('/v1/files'), 200)
+    assert.equal(gw.records.filter(({ level }) => level === 'warn').at(-1)?.route, '/v1/batches*')
+  })
+
   test('believes X-Forwarded-For only from a trusted proxy', async () => {
     const rules = { deny: ['203.0.113.0/24'] }
     const forwarded = { 'x-forwarded-for': '198.51.100.1, 203.0.113.7' }
