@@ -98,7 +98,8 @@ async function setUp(config: object = {}, opened = new Map<string, unknown>()) {
       return hooks.rankUpstreams?.(exchange, candidates) ?? candidates
     },
     async outgoing(upstream: Upstream, headers: Outgoing['headers']): Promise<Outgoing['headers']> {
-      const outgoing = { method: 'POST', path: '/', query: '', headers: { ...headers } }
+      // the plugin reads no body
+      const outgoing = { method: 'POST', path: '/', query: '', headers: { ...headers } } as Outgoing
       await hooks.onUpstreamRequest?.({ upstream } as Exchange, outgoing) // the plugin reads no more of it
       return outgoing.headers
     },

@@ -193,11 +193,17 @@ describe('a plugin that fails', () => {
 
   test('to give a header a value that can be sent costs its exchanges, and nothing else', async () => {
     await using upstream = await fakeUpstream(json(200, {}))
-    await using gw = await gateway({ plugins: ['openai', setting(impossible)], upstreams: [{ name: 'o', provider: 'openai', url: upstream.url }] })
+    await using gw = await gateway({
+      plugins: ['openai', setting(impossible)],
+      upstreams: [{ name: 'o', provider: 'openai', url: upstream.url }],
+    })
     await assert.rejects(fetch(`${gw.url}/v1/models`))
     await assert.rejects(fetch(`${gw.url}/v1/models`))
     assert.ok(gw.records.some(({ message }) => message === 'no answer could be sent'))
-    assert.deepEqual(await gw.reload({ plugins: ['openai'], upstreams: [{ name: 'o', provider: 'openai', url: upstream.url }] }), [])
+    assert.deepEqual(
+      await gw.reload({ plugins: ['openai'], upstreams: [{ name: 'o', provider: 'openai', url: upstream.url }] }),
+      [],
+    )
     assert.equal((await fetch(`${gw.url}/v1/models`)).status, 200)
   })
 
