@@ -33,8 +33,6 @@ export class Server {
       },
       (request, response) => this.#arrive(request, response),
     )
-    // Each answer is one write after the other: Node's own limit of requests per connection stays off.
-    this.#http.maxRequestsPerSocket = 0
     this.#http.on('clientError', refuseBrokenRequest)
   }
 

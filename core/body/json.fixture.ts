@@ -1,4 +1,4 @@
-/** JSON as others write it: odd white space and numbers, escapes nobody needs, the same key twice; and JSON that broke. */
+/** JSON as others write it: odd white space and numbers, escapes nobody needs, a key twice; and JSON that broke. */
 import fc from 'fast-check'
 
 /** Names that meet: those that tests edit, spelt plainly and with escapes, and some that only look like them. */

@@ -20,10 +20,10 @@ export function deleteField(field: string): Edit {
 }
 
 /**
- * The object with all edits made, as if one after the other; every other byte is as it was. Of a name that is edited only
- * the last copy stays, the one that JSON.parse reads. Setting a field below something that is no object puts an object
- * in its place; deleting there changes nothing. Where nothing changes, the same Buffer is returned. Throws where the
- * bytes are no object. Members that are known already save the walk.
+ * The object with all edits made, as if one after the other; every other byte is as it was. Of a name that is edited
+ * only the last copy stays, the one that JSON.parse reads. Setting a field below something that is no object puts an
+ * object in its place; deleting there changes nothing. Where nothing changes, the same Buffer is returned. Throws where
+ * the bytes are no object. Members that are known already save the walk.
  */
 export function applyPatch(
   bytes: Buffer,
@@ -40,7 +40,7 @@ interface Change {
   json: string | null | undefined
   /** Something was set inside it, so it is an object from then on. */
   isObject: boolean
-  readonly inside: Plan
+  inside: Plan | null
 }
 type Plan = Map<string, Change>
 
@@ -51,28 +51,35 @@ interface Splice {
 }
 
 function planOf(edits: readonly Edit[]): Plan {
-  const whole: Plan = new Map()
-  for (const { field, json } of edits) {
-    let plan = whole
-    const path = field.split('.')
-    for (const [depth, name] of path.entries()) {
-      let change = plan.get(name)
-      if (!change) plan.set(name, (change = { json: undefined, isObject: false, inside: new Map() }))
-      if (depth === path.length - 1) {
-        change.json = json
-        change.isObject = false
-        change.inside.clear()
-      } else if (json !== null) change.isObject = true
-      plan = change.inside
-    }
+  const plan: Plan = new Map()
+  for (const { field, json } of edits) enter(plan, field, json)
+  return plan
+}
+
+function enter(plan: Plan, field: string, json: string | null): void {
+  const dot = field.indexOf('.')
+  const name = dot === -1 ? field : field.slice(0, dot)
+  let change = plan.get(name)
+  if (!change) plan.set(name, (change = { json: undefined, isObject: false, inside: null }))
+  if (dot === -1) {
+    change.json = json
+    change.isObject = false
+    change.inside = null
+    return
   }
-  return whole
+  if (json !== null) change.isObject = true
+  enter((change.inside ??= new Map()), field.slice(dot + 1), json)
 }
 
 /** Adds the splices that change the object that begins behind `from`, in the order of the bytes. */
 function spliceObject(bytes: Buffer, from: number, members: readonly Member[], plan: Plan, splices: Splice[]): void {
-  const names = members.map((member) => nameIn(plan, bytes, member))
-  const last = new Map(names.map((name, index) => [name, index]))
+  const edited = [...plan.keys()]
+  const last = new Map<string, number>()
+  const names = members.map((member, index) => {
+    const name = edited.find((name) => isCalled(bytes, member, name)) ?? null
+    if (name !== null) last.set(name, index)
+    return name
+  })
   const isLeft = (name: string | null, index: number) =>
     name === null || (last.get(name) === index && !isDeleted(plan.get(name)!))
 
@@ -98,14 +105,14 @@ function spliceObject(bytes: Buffer, from: number, members: readonly Member[], p
 
 function spliceValue(bytes: Buffer, { start, end }: Member, change: Change, splices: Splice[]): void {
   const members = change.json === undefined ? scanObject(bytes, start, end) : null
-  if (members) spliceObject(bytes, start, members, change.inside, splices)
+  if (members && change.inside) spliceObject(bytes, start, members, change.inside, splices)
   // What is deleted has been cut, so there is something to spell.
   else if (change.json !== undefined || change.isObject) splices.push({ start, end, text: spelt(change)! })
 }
 
 /** What a changed value is where there was none, or none that counts; null where there still is none. */
 function spelt({ json = null, isObject, inside }: Change): string | null {
-  if (inside.size === 0) return json
+  if (!inside) return json
   const bytes = Buffer.from(json ?? '')
   const members = scanObject(bytes)
   if (members) return joined(bytes, splicesOf(bytes, members, inside)).toString()
@@ -117,11 +124,6 @@ function splicesOf(bytes: Buffer, members: readonly Member[], plan: Plan): Splic
   const splices: Splice[] = []
   spliceObject(bytes, 0, members, plan, splices)
   return splices
-}
-
-function nameIn(plan: Plan, bytes: Buffer, member: Member): string | null {
-  for (const name of plan.keys()) if (isCalled(bytes, member, name)) return name
-  return null
 }
 
 function isDeleted({ json, isObject }: Change): boolean {

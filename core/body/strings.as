@@ -1,7 +1,8 @@
 /**
  * Where a JSON string ends, found 16, 32 and 64 bytes at a time. Part of walker.as; in AssemblyScript, as that is.
  *
- * All of it reads beyond what it looks for: behind the window there is room for that, and a quote that ends every search.
+ * All of it reads beyond what it looks for: behind the window there is room for that, and a quote that ends every
+ * search.
  */
 
 /** How far `escaped` looks: 32 bytes, and the digits behind the last one. */
@@ -35,13 +36,13 @@ function specials(at: usize): v128 {
   const bytes = v128.load(at)
   return v128.or(
     v128.or(v128.eq<u8>(bytes, v128.splat<u8>(0x22)), v128.eq<u8>(bytes, v128.splat<u8>(0x5c))),
-    v128.eq<u8>(v128.min<u8>(bytes, v128.splat<u8>(0x1f)), bytes),
+    control(bytes),
   )
 }
 
 /**
- * Where a string with escapes goes on without them, or ends: 32 bytes at a time from the backslash at `from`, however many
- * escapes are among them. `bad` where one is none. Leaves the last bytes of the window, at a backslash perhaps.
+ * Where a string with escapes goes on without them, or ends: 32 bytes at a time from the backslash at `from`, however
+ * many escapes are among them. `bad` where one is none. Leaves the last bytes of the window, at a backslash perhaps.
  */
 export function escaped(from: usize, end: usize): usize {
   let at = from
@@ -51,8 +52,7 @@ export function escaped(from: usize, end: usize): usize {
     const right = v128.load(at, 16)
     const quotes = marked(left, right, 0x22)
     const slashes = marked(left, right, 0x5c) & ~isOpen
-    const space = v128.splat<u8>(0x1f)
-    const controls = joined(v128.eq<u8>(v128.min<u8>(left, space), left), v128.eq<u8>(v128.min<u8>(right, space), right))
+    const controls = joined(control(left), control(right))
     if ((quotes | controls | slashes | isOpen) == 0) return at
 
     // The letters behind the odd backslashes of each run, as simdjson finds them: adding carries through a run.
@@ -76,6 +76,12 @@ export function escaped(from: usize, end: usize): usize {
   return at - isOpen
 }
 
+/** Which of 16 bytes are below 0x20. */
+@inline
+function control(bytes: v128): v128 {
+  return v128.eq<u8>(v128.min<u8>(bytes, v128.splat<u8>(0x1f)), bytes)
+}
+
 /** A bit for each of 32 bytes that is `byte`. */
 @inline
 function marked(left: v128, right: v128, byte: u8): u32 {
@@ -87,7 +93,7 @@ function joined(left: v128, right: v128): u32 {
   return <u32>v128.bitmask<u8>(left) | (<u32>v128.bitmask<u8>(right) << 16)
 }
 
-/** Which of 16 bytes may not stand behind a backslash, that is all but "\/bfnrtu. Each row of ASCII that has some has a bit. */
+/** Which of 16 bytes may not stand behind a backslash: all but "\/bfnrtu. Each row of ASCII that has some has a bit. */
 @inline
 function unknown(bytes: v128): v128 {
   const rows = i8x16(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0)

@@ -9,7 +9,7 @@
  */
 import { bad, escaped, isHex, isSimple, reach, special } from './strings'
 
-// Memory: the window, which begins at 0; room for what a 16-byte read finds behind it; members; one byte per open bracket.
+// Memory: the window, which begins at 0; room for what is read behind it; members; one byte per open bracket.
 const room: usize = 0x8000
 const members: usize = room + 0x80
 /** A member takes at least five bytes of JSON and 16 bytes here. */
@@ -60,7 +60,7 @@ export function isWhole(): bool {
   return state == nothing
 }
 
-/** Walks the next `length` bytes, the first of which is number `base`: how many members ended there, or -1 for no JSON. */
+/** Walks the next `length` bytes, the first being byte `base`: how many members ended there, or -1 for no JSON. */
 // One function for all states: what it works on stays in registers.
 export function walk(length: usize, base: u32): i32 {
   const end = length

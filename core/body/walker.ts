@@ -1,16 +1,18 @@
 /**
  * walker.as and strings.as, compiled: the walk over JSON bytes that scan.ts takes.
  *
- * WebAssembly because nothing else can look at 16 bytes at a time: a loop in JavaScript that also sees control characters
- * and escapes, as JSON.parse does, is no faster than JSON.parse. To compile after a change, AssemblyScript 0.28 at hand:
+ * WebAssembly because nothing else looks at 16 bytes at a time: a loop in JavaScript that jumps over strings by
+ * Buffer.indexOf sees no control characters, and one that sees them is as slow as JSON.parse on text with escapes.
+ * `node scan.bench.ts` has the ratios. To compile after a change, with AssemblyScript 0.28:
  *
  *     for name in walker strings; do cp $name.as /tmp/$name.ts; done
- *     npx asc /tmp/walker.ts -O3 --runtime stub --enable simd --noAssert --initialMemory 20 --maximumMemory 20 -o /tmp/walker.wasm
+ *     npx asc /tmp/walker.ts -O3 --runtime stub --enable simd --noAssert \
+ *       --initialMemory 20 --maximumMemory 20 -o /tmp/walker.wasm
  *     base64 -w 116 /tmp/walker.wasm; cat walker.as strings.as | sha256sum
  */
 
 /** The SHA-256 of the walker.as and strings.as that were compiled: a test compares. */
-export const compiledFrom = '87aabb01a96696fb52bee300e406514e3efef561ef92fa69c685f2f7fa31b305'
+export const compiledFrom = '4e7bfb796bf9c3f0f8656eb0ea53c623ae458b68331fd369335a8f2cefe0cccf'
 
 const compiled = `
 AGFzbQEAAAABDgNgAABgAn9/AX9gAAF/AwYFAAECAAEFBAEBFBQGLgl/AUEAC38BQQALfwFBAAt/AUEAC38BQQALfwFBAAt/AUEAC38BQQALfwFBAAsH
@@ -75,7 +77,7 @@ const { memory, ...walker } = exports as Walker
 
 /** Forgets the last walk. One walk is under way at a time: between `begin` and `isWhole` nothing may await. */
 export const begin = walker.begin
-/** Walks `length` bytes of the window, of which the first is byte `base`: the members that end there, -1 for no JSON. */
+/** Walks `length` bytes of the window, the first being byte `base`: how many members end there, -1 for no JSON. */
 export const walk = walker.walk
 /** 1 where what was walked is one whole object. */
 export const isWhole = walker.isWhole
@@ -83,5 +85,5 @@ export const isWhole = walker.isWhole
 /** How many bytes the window takes. */
 export const room = 0x8000
 export const window = new Uint8Array(memory.buffer, 0, room)
-/** What `walk` has found, four numbers each: the key from and to (and its highest bit: with escapes), the value from and to. */
+/** What `walk` has found, four numbers each: key from and to (highest bit: it has escapes), value from and to. */
 export const members = new Uint32Array(memory.buffer, room + 0x80, 0x1a000 / 4)

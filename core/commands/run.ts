@@ -91,6 +91,8 @@ function dieLoudly(log: RootLog): void {
     process.stderr.write(`${error.stack ?? error.message}\n`)
     process.exit(70)
   })
+  // A promise that a plugin did not wait for has broken nothing but itself.
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'a promise failed that nobody waited for'))
 }
 
 function sentence(error: unknown): string {

@@ -1,11 +1,11 @@
 /** The command line, as a person or a script meets it. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
@@ -134,6 +134,27 @@ describe('postern run', () => {
       assert.match(await stream.text(), /data: \[DONE\]\n\n$/, 'the stream that was under way ended as it should')
       assert.deepEqual(await exit, [0, null])
       assert.match(log(), /"stopped"/)
+    })
+  })
+
+  test('takes a plugin from a folder beside the file, and lives on when that leaves a promise to fail', async () => {
+    await withFile(config('127.0.0.1:0').replace('[', '[./own, '), async (file) => {
+      const contract = new URL('../../core/plugin.ts', import.meta.url).href
+      await mkdir(join(dirname(file), 'own'))
+      await writeFile(
+        join(dirname(file), 'own', 'index.js'),
+        `import { definePlugin } from '${contract}'
+         export default definePlugin({
+           name: 'own',
+           config: { type: 'object', properties: {} },
+           setup: () => ({ onRequest: () => void Promise.reject(new Error('floating')) }),
+         })`,
+      )
+      const { child, url, exit, log } = await running(file)
+      for (let times = 0; times < 2; times++) assert.equal((await fetch(`${url}/v1/models`)).status, 200)
+      child.kill('SIGTERM')
+      assert.deepEqual(await exit, [0, null])
+      assert.match(log(), /a promise failed that nobody waited for/)
     })
   })
 
