@@ -5,10 +5,10 @@
  * Buffer.indexOf sees no control characters, and one that sees them is as slow as JSON.parse on text with escapes.
  * `node scan.bench.ts` has the ratios. To compile after a change, with AssemblyScript 0.28:
  *
- *     for name in walker strings; do cp $name.as /tmp/$name.ts; done
- *     npx asc /tmp/walker.ts -O3 --runtime stub --enable simd --noAssert \
- *       --initialMemory 20 --maximumMemory 20 -o /tmp/walker.wasm
- *     base64 -w 116 /tmp/walker.wasm; cat walker.as strings.as | sha256sum
+ *     for name in walker strings; do cp $name.as build/$name.ts; done
+ *     npx asc build/walker.ts -O3 --runtime stub --enable simd --noAssert \
+ *       --initialMemory 20 --maximumMemory 20 -o build/walker.wasm
+ *     base64 -w 116 build/walker.wasm; cat walker.as strings.as | sha256sum
  */
 
 /** The SHA-256 of the walker.as and strings.as that were compiled: a test compares. */
