@@ -16,4 +16,12 @@ if (files.length === 0) {
 // A test that never ends fails the run instead of holding it.
 const runner = ['--test', '--test-isolation=none', '--test-timeout=120000']
 const child = spawn(process.execPath, [...runner, ...files], { stdio: 'inherit' })
-child.on('exit', (code) => process.exit(code ?? 1))
+// Nor does something that a failed test has left open.
+const deadline = setTimeout(() => {
+  process.stderr.write('the suites did not end within ten minutes: something was left open\n')
+  child.kill('SIGKILL')
+}, 600_000)
+child.on('exit', (code) => {
+  clearTimeout(deadline)
+  process.exit(code ?? 1)
+})

@@ -13,16 +13,17 @@ async function written(level: LogOptions['level'], speak: (log: RootLog) => void
     const destination = join(folder, 'log.jsonl')
     const log = openLog({ level, destination })
     speak(log)
-    // The file is opened asynchronously: what was said before is flushed as soon as it is there.
-    for (let tries = 0; tries < 500; tries++) {
+    // The file is opened, and perhaps written, asynchronously: asks again until something stands in it.
+    let text = ''
+    for (let tries = 0; tries < 2000 && text === ''; tries++) {
       try {
         log.flush()
-        break
       } catch {
-        await new Promise((resolve) => setImmediate(resolve))
+        // not open yet
       }
+      await new Promise((resolve) => setImmediate(resolve))
+      text = await readFile(destination, 'utf8').catch(() => '')
     }
-    const text = await readFile(destination, 'utf8')
     return text
       .split('\n')
       .filter(Boolean)

@@ -98,6 +98,7 @@ describe('a client', () => {
     const port = Number(addressOf(server).port)
     const timers = () => process.getActiveResourcesInfo().filter((kind) => /Timeout|Immediate/.test(kind)).length
     const before = timers()
+    const left: string[] = []
     const knobs = [
       'x-demo-latency: 600000',
       'x-demo-interval: 600000',
@@ -113,9 +114,11 @@ describe('a client', () => {
       await sleep(5)
       socket.destroy()
       if (!response.closed) await once(response, 'close')
-      assert.equal(timers(), before, knob)
+      // A timer of somebody else's may have ended meanwhile.
+      if (timers() > before) left.push(knob)
     }
     await close(server)
+    assert.deepEqual(left, [])
   })
 
   test('that reads slowly is waited for', async () => {
