@@ -64,10 +64,12 @@ function relay(exchange: LiveExchange, head: AnswerHead, attempt: Attempt): void
 function sendHead(exchange: LiveExchange, head: AnswerHead): void {
   head.headers[exchangeHeader] = exchange.id
   exchange.route.onResponse?.(exchange, head)
-  const sent: Record<string, string | string[]> = {}
+  // A flat list: what Node takes with the least work.
+  const sent: string[] = []
   for (const name in head.headers) {
     const value = head.headers[name]
-    if (value !== undefined) sent[name] = value
+    if (typeof value === 'string') sent.push(name, value)
+    else if (value !== undefined) for (const one of value) sent.push(name, one)
   }
   exchange.response.writeHead(head.status, sent)
   exchange.status = head.status
