@@ -53,6 +53,7 @@ export async function remember(exchange: LiveExchange, result: Result, { after }
   }
   exchange.failures = [...exchange.failures, failure]
   if (after <= 0) return
+  const { underway } = exchange
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, after)
     exchange.underway = {
@@ -62,6 +63,8 @@ export async function remember(exchange: LiveExchange, result: Result, { after }
       },
     }
   })
+  // The answer that is kept meanwhile has still to end with the exchange.
+  exchange.underway = underway
 }
 
 /** Lets go of an answer that nobody will be given. */

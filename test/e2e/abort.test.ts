@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describe, test } from 'node:test'
 import OpenAI from 'openai'
+import { definePlugin, retry } from 'postern/plugin'
 import { fakeUpstream, type Script } from '../fake-upstream.ts'
 import { gateway } from '../harness.ts'
 import { anthropic, before, gemini, openai, say } from '../sdks.ts'
@@ -83,5 +84,33 @@ describe('a client that leaves in mid-stream', () => {
     while (gw.sidecar.server.gateway.exchanges.length > 0) await new Promise((resolve) => setImmediate(resolve))
     const line = gw.records.find(({ message }) => message === 'exchange')
     assert.equal(line?.error, 'CLIENT_GONE')
+  })
+
+  test('while the next attempt is waited for, is missed by the upstream whose answer was kept', async () => {
+    const patient = definePlugin({
+      name: 'patient',
+      config: { type: 'object', properties: {} },
+      setup: () => ({ onUpstreamResult: () => retry({ after: 60_000 }) }),
+    })
+    let hungUp = () => {}
+    const left = new Promise<void>((resolve) => (hungUp = resolve))
+    let wrote = () => {}
+    const written = new Promise<void>((resolve) => (wrote = resolve))
+    await using upstream = await fakeUpstream((_asked, response) => {
+      response.on('close', hungUp)
+      response.writeHead(500, { 'content-type': 'text/plain' })
+      // More than the gateway holds of an answer that nobody has taken.
+      response.write(Buffer.alloc(2 ** 22, 0x61))
+      wrote()
+    })
+    await using gw = await gateway(before(upstream.url, [patient]))
+    const controller = new AbortController()
+    const asking = openai(gw.url).chat.completions.create({ model: 'm', messages: say }, { signal: controller.signal })
+    await written
+    while (gw.sidecar.server.gateway.exchanges[0]?.failures.length !== 1)
+      await new Promise((resolve) => setImmediate(resolve))
+    controller.abort()
+    await assert.rejects(asking, OpenAI.APIUserAbortError)
+    await left
   })
 })
