@@ -191,4 +191,6 @@ test('what is no edit is refused with its line', async () => {
   const problems = await gw.reload({ plugins: ['openai', { 'body-patch': { rules: [{ wen: {} }], delete: 'x' } }] })
   assert.equal(problems.length, 2)
   assert.match(problems.map(({ message }) => message).join(), /Did you mean "when"/)
+  const lists = await gw.reload({ plugins: ['openai', { 'body-patch': { set: { 'messages.0.role': 'user' } } }] })
+  assert.match(lists[0]!.message, /"messages.0.role" leads into a list/)
 })

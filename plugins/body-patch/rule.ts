@@ -38,6 +38,9 @@ export function compileRule(edits: Edits, when: Condition | null, unless: Condit
   const sets = Object.entries(edits.set)
   const defaults = Object.entries(edits.default)
   const renames = Object.entries(edits.rename)
+  for (const field of [...sets, ...defaults, ...renames].map(([name]) => name).concat(edits.delete)) {
+    if (inList.test(field)) throw new Error(`"${field}" leads into a list: only objects can be looked into`)
+  }
   const holdsWhen = when ? compileCondition(when) : null
   const holdsUnless = unless && !isEmpty(unless) ? compileCondition(unless) : null
   return {
@@ -58,6 +61,9 @@ export function compileRule(edits: Edits, when: Condition | null, unless: Condit
     modelFor: compileModels(edits.models),
   }
 }
+
+/** A part of the path that is a number. */
+const inList = /(?:^|\.)\d+(?:\.|$)/
 
 type Holds = (exchange: Seen, body: Body) => boolean
 
