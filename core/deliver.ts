@@ -75,6 +75,8 @@ function sendHead(exchange: LiveExchange, head: AnswerHead): void {
   exchange.status = head.status
 }
 
+const nothing = Buffer.alloc(0)
+
 /** Writes an upstream's bytes as they come, one write for each, and asks for a pause while the client is slow. */
 class Relay implements Sink {
   readonly #exchange: LiveExchange
@@ -99,16 +101,17 @@ class Relay implements Sink {
       }
       return this.#response.write(chunk) || this.#pause()
     }
-    const sent = this.#tap.push(chunk)
-    if (sent.length === 0) return true
+    const sent = this.#tapped(this.#tap, (tap) => tap.push(chunk))
+    if (sent === null || sent.length === 0) return true
     this.#exchange.sent += sent.length
     return this.#response.write(sent) || this.#pause()
   }
 
   whole(): void {
     if (this.#response.writableEnded) return
-    const rest = this.#tap?.end()
-    if (rest && rest.length > 0) this.#response.end(rest)
+    const rest = this.#tap ? this.#tapped(this.#tap, (tap) => tap.end()) : nothing
+    if (rest === null) return
+    if (rest.length > 0) this.#response.end(rest)
     else this.#response.end()
   }
 
@@ -116,6 +119,19 @@ class Relay implements Sink {
   broken(error: NodeJS.ErrnoException): void {
     this.#exchange.error ??= error
     this.#response.destroy()
+  }
+
+  /** What the tap makes of it; null where a plugin failed at it or an event has no end: then the answer ends here. */
+  #tapped(tap: Tap, run: (tap: Tap) => Buffer): Buffer | null {
+    try {
+      return run(tap)
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+      this.#exchange.log.error({ err: error }, error.message)
+      this.broken(error)
+      this.#attempt.abort(error)
+      return null
+    }
   }
 
   #pause(): false {

@@ -4,7 +4,7 @@ import { ClientGone, fault, Refused } from '../errors.ts'
 
 /**
  * The whole body. Throws Refused (413) as soon as the announced length or the bytes that came exceed `limit` (bytes), and
- * ClientGone where the client leaves first. The buffer is sized by Content-Length; a body that came in one piece is not copied.
+ * ClientGone where the client leaves first. A body that came in one piece is not copied, any other once.
  */
 export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? -1)

@@ -244,4 +244,36 @@ describe('a plugin that fails', () => {
       )
     })
   }
+
+  for (const [what, type, parts] of [
+    ['a document', 'application/json', ['{"ok":', 'true}']],
+    ['a stream', 'text/event-stream', [': begins\n\n', 'data: 1\n\n']],
+  ] as const) {
+    test(`in editEvent, at ${what}, cuts the answer short: nothing hangs, and it is named in the log`, async () => {
+      const failing = definePlugin({
+        name: 'failing',
+        config: { type: 'object', properties: {} },
+        setup: () => ({
+          editEvent() {
+            throw new Error('secret detail')
+          },
+        }),
+      })
+      let finish = () => {}
+      await using upstream = await fakeUpstream(async (_asked, response) => {
+        response.writeHead(200, { 'content-type': type })
+        response.write(parts[0])
+        await new Promise<void>((resolve) => (finish = resolve))
+        response.end(parts[1])
+      })
+      await using gw = await gateway({
+        plugins: ['openai', failing],
+        upstreams: [{ name: 'o', provider: 'openai', url: upstream.url }],
+      })
+      const answer = await fetch(`${gw.url}/v1/models`)
+      finish()
+      await assert.rejects(answer.text())
+      assert.ok(gw.records.some(({ message }) => message === 'failing failed in editEvent: secret detail'))
+    })
+  }
 })
