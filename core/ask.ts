@@ -84,6 +84,7 @@ const passedOver: Answer = {
     kind: 'failure',
     error: Object.assign(new Error('a plugin passed this upstream over'), { code: 'PASSED_OVER' }),
     judgement: 'elsewhere',
+    ms: 0,
   },
   attempt: null,
 }

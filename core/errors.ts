@@ -54,6 +54,12 @@ export const errors = {
     message: 'No upstream can take this exchange',
     remedy: 'Add an upstream for this provider and model, or look at why each one was passed over.',
   },
+  UPSTREAMS_LIMITED: {
+    status: 429,
+    message: 'Every upstream has reached a limit',
+    remedy:
+      'Come again after the seconds of Retry-After, or add an upstream; the message says why each was passed over.',
+  },
   UPSTREAM_UNREACHABLE: {
     status: 502,
     message: 'The upstream could not be reached',

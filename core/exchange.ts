@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { unreadBody } from './body/body.ts'
 import { ClientGone } from './errors.ts'
 import type { Gateway } from './gateway.ts'
-import type { Body, Exchange, Facts, Failure, Headers, Log, Upstream } from './plugin.ts'
+import type { Body, Exchange, Facts, Failure, Headers, Log, PassedOver, Upstream } from './plugin.ts'
 import type { Route } from './route.ts'
 
 /** Every declared fact, null until somebody has learned it. */
@@ -19,7 +19,7 @@ export interface Arrival {
   readonly client: string
 }
 
-const none: readonly Failure[] = Object.freeze([])
+const none: readonly never[] = Object.freeze([])
 
 export class LiveExchange implements Exchange {
   readonly kind = 'http'
@@ -41,6 +41,7 @@ export class LiveExchange implements Exchange {
   attempt = 0
   upstream: Upstream | null = null
   failures: readonly Failure[] = none
+  passedOver: readonly PassedOver[] = none
   status = 0
   error: Error | null = null
   /** Bytes of the answer's body that were sent. */
@@ -89,6 +90,15 @@ export class LiveExchange implements Exchange {
 
   get log(): Log {
     return (this.#log ??= exchangeLog(this.gateway.log, this.id))
+  }
+
+  passOver(
+    upstream: Upstream,
+    reason: string,
+    { wait, isLimited = false }: { wait?: number; isLimited?: boolean } = {},
+  ): void {
+    const others = this.passedOver.filter((one) => one.upstream !== upstream)
+    this.passedOver = [...others, { upstream, reason, wait: wait ?? null, isLimited }]
   }
 
   /** Ends what is under way upstream, because another answer is given. */

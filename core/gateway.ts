@@ -51,7 +51,7 @@ export class Gateway {
     this.#upstreams = new Upstreams(config, house.shared)
     const list: Joined[] = ready.joined
     const failed = (exchange: { log: Log }, error: HookError) => exchange.log.error({ err: error }, error.message)
-    const providers = list.flatMap((plugin) => plugin.provider ?? [])
+    const providers = list.flatMap((plugin) => plugin.providers ?? [])
     this.routes = providers.map((provider) => compileRoute(provider, list, failed))
     this.unclaimed = compileRoute(null, list, failed)
     this.#facts = factSheet(config)
@@ -126,7 +126,7 @@ function isUnder(path: string, prefix: string): boolean {
 }
 
 function factSheet(config: Config): FactSheet {
-  const names = config.plugins.flatMap(({ plugin }) => [...plugin.reads, ...plugin.writes])
+  const names = config.plugins.flatMap(({ plugin }) => [...plugin.reads, ...plugin.mayRead, ...plugin.writes])
   const sheet = { provider: null, claim: null, ...Object.fromEntries(names.map((name) => [name, null])) }
   return sheet as unknown as FactSheet // the plugins' declarations are what Facts is made of
 }

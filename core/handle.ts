@@ -10,6 +10,8 @@ import { refusalOf, refuseForWantOfUpstream } from './refusal.ts'
 /** An exchange asks at most this many upstreams, whatever its plugins say. */
 const mostAttempts = 8
 
+const none: readonly never[] = Object.freeze([])
+
 /** Walks an exchange through its gateway. Never rejects: the answer, or the end of the connection, says what happened. */
 export async function handle(exchange: LiveExchange): Promise<void> {
   const { route, gateway } = exchange
@@ -37,6 +39,7 @@ async function answerTo(exchange: LiveExchange): Promise<Answer> {
 
   let last: Answer | null = null
   while (exchange.attempt < mostAttempts) {
+    exchange.passedOver = none
     const candidates = gateway.candidates(route.provider, facts.model)
     const [upstream] = route.rankUpstreams ? await route.rankUpstreams(exchange, candidates) : candidates
     if (!upstream) return last ?? refuseForWantOfUpstream(exchange, candidates)

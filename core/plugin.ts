@@ -5,12 +5,18 @@
  * once per version of gateway.yaml); what it returns runs for every exchange. Compile in `setup`, run in the hooks.
  */
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
-import type { Provider } from './provider.ts'
+import type { Dialect, Provider } from './provider.ts'
 
 export { addressSet, isAddressPattern, type AddressSet } from './address.ts'
 export { applyPatch, deleteField, setField, type Edit } from './body/patch.ts'
 export { refuse, reply, retry, type Refusal, type Reply, type Retry, type StraightReply } from './reply.ts'
 import type { Reply, Retry } from './reply.ts'
+export type { Failure, Judgement, PassedOver, Result, Upstream } from './result.ts'
+import type { Failure, PassedOver, Result, Upstream } from './result.ts'
+export { Secret } from './secret.ts'
+import type { Secret } from './secret.ts'
+export { StoreDown, type Slot, type Store, type StoreEntry } from './store/store.ts'
+import type { Store } from './store/store.ts'
 
 /** What plugins know about an exchange. The owner of a fact adds its type here, by declaration merging. */
 export interface Facts {
@@ -23,41 +29,6 @@ export type Fact = keyof Facts
 export type Headers = Record<string, string | string[] | undefined>
 
 export type Maybe<T> = T | void | undefined | Promise<T | void | undefined>
-
-/** A credential. Prints as `***` wherever it is printed; only `reveal()` tells. */
-export class Secret {
-  readonly #value: string
-  constructor(value: string) {
-    this.#value = value
-  }
-  reveal(): string {
-    return this.#value
-  }
-  toString(): string {
-    return '***'
-  }
-  toJSON(): string {
-    return '***'
-  }
-  [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return '***'
-  }
-}
-
-/** Somewhere an exchange can be sent: one credential at one provider. */
-export interface Upstream {
-  readonly name: string
-  /** The name under which its provider is mounted. */
-  readonly provider: string
-  /** Base address; null means the provider's own. */
-  readonly url: URL | null
-  /** null: the client's own credential is passed on. */
-  readonly key: Secret | null
-  /** Model names it serves, `*` at the end matches any rest; null serves every model. */
-  readonly models: readonly string[] | null
-  /** Lower is asked first. */
-  readonly priority: number
-}
 
 /** The request body, as bytes. What no edit touches stays exactly as it came, to the byte. */
 export interface Body {
@@ -86,30 +57,6 @@ export interface Outgoing {
   headers: Headers
   /** The exchange's body, to be edited for this attempt: the next one does not see it. */
   readonly body: Body
-}
-
-/** Whether another upstream may do better: no (`final`), yes (`elsewhere`), yes and this one should rest. */
-export type Judgement = 'final' | 'elsewhere' | { readonly rest: number; readonly scope: 'credential' | 'model' }
-
-/** An attempt's outcome. A failure is a value, never an exception. */
-export type Result =
-  | {
-      readonly kind: 'response'
-      readonly status: number
-      readonly headers: Headers
-      readonly judgement: Judgement
-    }
-  | { readonly kind: 'failure'; readonly error: NodeJS.ErrnoException; readonly judgement: Judgement }
-
-/** An earlier attempt of the same exchange. */
-export interface Failure {
-  readonly upstream: Upstream
-  readonly attempt: number
-  /** The status of the answer, or null where none came. */
-  readonly status: number | null
-  /** The code of the network error, or null where an answer came. */
-  readonly error: string | null
-  readonly judgement: Judgement
 }
 
 /** Status and headers of the answer on their way to the client. */
@@ -146,6 +93,10 @@ export interface Exchange<R extends Fact = Fact, W extends Fact = Fact> {
   readonly upstream: Upstream | null
   /** Earlier attempts, oldest first. */
   readonly failures: readonly Failure[]
+  /** Upstreams that were passed over in the latest ranking. */
+  readonly passedOver: readonly PassedOver[]
+  /** Says why an upstream is left out of a ranking. `rankUpstreams` calls it for each candidate it drops. */
+  passOver(upstream: Upstream, reason: string, more?: { wait?: number; isLimited?: boolean }): void
   /** The status the client was told, 0 until it was told one. */
   readonly status: number
   /** Made on first use; aborted when the client leaves or the drain ends. */
@@ -212,6 +163,8 @@ export interface PluginContext<C> {
   /** Checked against the schema, defaults applied, durations in ms, sizes in bytes, frozen. */
   readonly config: C
   readonly log: Log
+  /** What sidecars know together: in memory, or in Redis where gateway.yaml says so. */
+  readonly store: Store
   /** Aborted when this gateway has retired. */
   readonly signal: AbortSignal
   /** Whether a plugin of this gateway reads the fact: do not compute what nobody reads. */
@@ -232,6 +185,7 @@ export type ConfigOf<S extends JSONSchema> = FromSchema<
       { pattern: { type: 'string'; format: 'duration' }; output: number },
       { pattern: { type: 'string'; format: 'size' }; output: number },
       { pattern: { type: 'string'; format: 'secret' }; output: Secret },
+      { pattern: { type: 'string'; format: 'store' }; output: Secret },
     ]
   }
 >
@@ -241,9 +195,13 @@ export interface Plugin {
   readonly name: string
   readonly config: JSONSchema
   readonly reads: readonly Fact[]
+  /** Read where a plugin above writes them, null where none does. */
+  readonly mayRead: readonly Fact[]
   readonly writes: readonly Fact[]
-  /** Set by `defineProvider`: makes the provider that this configuration mounts. */
-  readonly mount?: (config: unknown) => Provider
+  /** Set by `defineProvider`: the providers whose dialects it builds on. */
+  readonly speaks?: readonly string[]
+  /** Set by `defineProvider`: makes what this configuration mounts, one for each dialect, all under one name. */
+  readonly mount?: (config: unknown, spoken: readonly Dialect[]) => readonly Provider[]
   setup(context: PluginContext<unknown>): Hooks | Promise<Hooks>
 }
 
@@ -254,18 +212,22 @@ export function definePlugin<
   const S extends JSONSchema,
   const R extends Fact = never,
   const W extends Fact = never,
+  const M extends Fact = never,
   C = ConfigOf<S>,
 >(spec: {
   name: string
   config: S
   reads?: readonly R[]
+  /** Facts it can do without: null where no plugin writes them. */
+  mayRead?: readonly M[]
   writes?: readonly W[]
-  setup(context: PluginContext<C>): Hooks<R, W> | Promise<Hooks<R, W>>
+  setup(context: PluginContext<C>): Hooks<R | M, W> | Promise<Hooks<R | M, W>>
 }): Plugin {
   return {
     name: spec.name,
     config: spec.config,
     reads: spec.reads ?? [],
+    mayRead: spec.mayRead ?? [],
     writes: spec.writes ?? [],
     // Checked against S by the loader and against R and W by the compiler: from here on the gateway only carries them.
     setup: (context) => spec.setup(context as PluginContext<C>),

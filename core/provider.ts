@@ -70,7 +70,13 @@ export interface Dialect {
 }
 
 export type Unjudged =
-  | { readonly kind: 'response'; readonly status: number; readonly headers: Headers }
+  | {
+      readonly kind: 'response'
+      readonly status: number
+      readonly headers: Headers
+      /** The beginning of an error's body; null where the answer is none. */
+      readonly body: Buffer | null
+    }
   | { readonly kind: 'failure'; readonly error: NodeJS.ErrnoException }
 
 /** A dialect, mounted: under a name, a path prefix and a base address. */
@@ -78,8 +84,11 @@ export interface Provider {
   readonly name: string
   /** Empty, or a path that begins with `/` and does not end with one. */
   readonly prefix: string
-  readonly url: URL
+  /** Null: each of its upstreams has an address of its own. */
+  readonly url: URL | null
   readonly dialect: Dialect
+  /** The largest JSON body in bytes, where it is not the gateway's `limits.body`. */
+  readonly bodyLimit: number | null
 }
 
 /** Statuses for which another credential or another server may do better. 529 is Anthropic's "overloaded". */
@@ -91,7 +100,7 @@ export function judgeByStatus(result: Unjudged): Judgement {
 }
 
 /** The options that every provider has. */
-const mountOptions = (name: string, url: string) =>
+const mountOptions = (name: string, url: string | null, prefix: string) =>
   ({
     as: {
       type: 'string',
@@ -102,14 +111,17 @@ const mountOptions = (name: string, url: string) =>
     prefix: {
       type: 'string',
       pattern: '^(/[A-Za-z0-9._~-]+)*$',
-      default: '',
+      default: prefix,
       description: 'The path under which clients find it, such as /deepseek. Empty: the root.',
     },
     url: {
       type: 'string',
       format: 'url',
-      default: url,
-      description: "The API's base address, for upstreams without one of their own.",
+      ...(url === null ? {} : { default: url }),
+      description:
+        url === null
+          ? 'The base address, for upstreams without one of their own.'
+          : "The API's base address, for upstreams without one of their own.",
     },
   }) as const satisfies Record<string, JSONSchema>
 
@@ -127,23 +139,34 @@ export function jsonField(document: Buffer, field: string): unknown {
   return new JsonBody(document).get(field)
 }
 
-type MountOptions = { as: string; prefix: string; url: string }
+/** What the options that every provider has come to. */
+export type MountOptions = { readonly as: string; readonly prefix: string; readonly url?: string }
 
 /**
- * Declares a provider. `url` is the API's own base address; `config` may add options beside `as`, `prefix` and `url`, which
- * every provider has; `dialect` is made once per mount.
+ * Declares a provider. `url` is the API's own base address, null where it has none; `options` may stand beside `as`, `prefix`
+ * and `url`, which every provider has. A provider that speaks as others do names them in `speaks` and is given their dialects;
+ * one name may be spoken in several dialects, told apart by what they claim.
  */
 export function defineProvider<
   const S extends { readonly [option: string]: JSONSchema } = Record<string, never>,
+  O = { readonly [Option in keyof S]: ConfigOf<S[Option]> },
 >(spec: {
   name: string
   description: string
-  url: string
+  url: string | null
+  /** Where clients find it by default; the root where absent. */
+  prefix?: string
   options?: S
-  /** Every option has a default, so every one is there. */
-  dialect: (config: { readonly [O in keyof S]: ConfigOf<S[O]> }) => Dialect
+  /** Built-in providers, or packages of providers, whose dialects it builds on. */
+  speaks?: readonly string[]
+  /** Made once per mount. Every option has a default, so every one is there. */
+  dialect: (options: O, spoken: readonly Dialect[]) => Dialect | readonly Dialect[]
+  /** The largest JSON body in bytes, where it is not the gateway's `limits.body`. */
+  bodyLimit?: (options: O) => number
+  /** Hooks of its own, for exchanges that it has claimed, asked after those that every provider has. */
+  hooks?: (context: PluginContext<unknown>, options: O, mounted: MountOptions) => Hooks | Promise<Hooks>
 }): Plugin {
-  const options = { ...mountOptions(spec.name, spec.url), ...spec.options }
+  const options = { ...mountOptions(spec.name, spec.url, spec.prefix ?? ''), ...spec.options }
   return {
     name: spec.name,
     config: {
@@ -153,20 +176,44 @@ export function defineProvider<
       properties: options,
     },
     reads: [],
+    mayRead: [],
     writes: ['model', 'stream', 'usage'],
-    mount(config) {
+    speaks: spec.speaks ?? [],
+    mount(config, spoken) {
       // The loader has checked it against the schema above.
       const mounted = config as MountOptions
-      return {
+      const dialects = [spec.dialect(config as never, spoken)].flat()
+      return dialects.map((dialect) => ({
         name: mounted.as,
         prefix: mounted.prefix,
-        url: new URL(mounted.url),
-        dialect: spec.dialect(config as never),
-      }
+        url: mounted.url === undefined ? null : new URL(mounted.url),
+        dialect,
+        bodyLimit: spec.bodyLimit?.(config as never) ?? null,
+      }))
     },
-    setup: speak,
+    async setup(context) {
+      const own = await spec.hooks?.(context, context.config as never, context.config as MountOptions) // checked as above
+      return own ? both(speak(context), own) : speak(context)
+    },
   }
 }
+
+/** Two sets of hooks as one: the first is asked first. */
+function both(first: Hooks, second: Hooks): Hooks {
+  const joined: Record<string, unknown> = { ...first, ...second }
+  for (const name of Object.keys(first) as (keyof Hooks)[]) {
+    const [one, other] = [first[name], second[name]] as [Ask | undefined, Ask | undefined] // the same phase twice
+    if (!one || !other) continue
+    joined[name] = (exchange: unknown, subject: unknown) => {
+      const answer = one(exchange, subject)
+      if (answer instanceof Promise) return answer.then((settled: unknown) => settled ?? other(exchange, subject))
+      return answer ?? other(exchange, subject)
+    }
+  }
+  return joined // each under the name it had
+}
+
+type Ask = (exchange: unknown, subject: unknown) => unknown
 
 /** The hooks of every provider. The gateway joins them to the exchanges of the mount they belong to, and to no others. */
 function speak(context: PluginContext<unknown>): Hooks {

@@ -16,18 +16,30 @@ export function refusalOf(exchange: LiveExchange, error: unknown): Refusal | nul
   return fault('INTERNAL')
 }
 
-/** Nobody can be asked, or asked any more: says why, upstream by upstream. */
+/**
+ * Nobody can be asked, or asked any more: says why, upstream by upstream, and when to come again. 429 where limits on the rate
+ * of requests are all that stands in the way, 503 otherwise.
+ */
 export function refuseForWantOfUpstream(exchange: LiveExchange, candidates: readonly Upstream[]): Refusal {
-  const { facts, failures, route, gateway } = exchange
-  const passedOver = [
+  const { facts, failures, passedOver, route, gateway } = exchange
+  const unexplained = candidates.filter(
+    (candidate) =>
+      !failures.some(({ upstream }) => upstream === candidate) &&
+      !passedOver.some(({ upstream }) => upstream === candidate),
+  )
+  const reasons = [
     ...failures.map(
       ({ upstream, status, error }) => `${upstream.name} ${status ? `answered ${status}` : `failed (${error})`}`,
     ),
-    ...candidates
-      .filter((candidate) => !failures.some(({ upstream }) => upstream === candidate))
-      .map(({ name }) => `${name} was passed over`),
+    ...passedOver.map(({ upstream, reason }) => `${upstream.name} ${reason}`),
+    ...unexplained.map(({ name }) => `${name} was passed over`),
   ]
-  if (passedOver.length > 0) return fault('NO_UPSTREAM', passedOver.join(', '))
+  if (reasons.length > 0) {
+    const isLimited = unexplained.length === 0 && passedOver.length > 0 && passedOver.every((one) => one.isLimited)
+    const waits = passedOver.flatMap(({ wait }) => wait ?? [])
+    const headers = waits.length > 0 ? { 'retry-after': String(Math.ceil(Math.min(...waits) / 1000)) } : {}
+    return fault(isLimited ? 'UPSTREAMS_LIMITED' : 'NO_UPSTREAM', reasons.join(', '), headers)
+  }
   const serves = gateway.candidates(route.provider!, null).length > 0
   if (serves) return fault('NO_MODEL', JSON.stringify(facts.model))
   return fault('NO_UPSTREAM', `none is configured for ${route.provider!.name}`)

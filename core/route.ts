@@ -15,8 +15,8 @@ import type { Provider } from './provider.ts'
 /** A plugin of the list, set up. */
 export interface Joined {
   readonly name: string
-  /** Its hooks join the exchanges of this provider only; null joins every exchange. */
-  readonly provider: Provider | null
+  /** Its hooks join the exchanges of these providers only; null joins every exchange. */
+  readonly providers: readonly Provider[] | null
   readonly hooks: Hooks
 }
 
@@ -47,7 +47,9 @@ export function compileRoute(
   list: readonly Joined[],
   failed: (exchange: Exchange, error: HookError) => void,
 ): Route {
-  const joined = list.filter((plugin) => plugin.provider === null || plugin.provider === provider)
+  const joined = list.filter(
+    ({ providers }) => providers === null || (provider !== null && providers.includes(provider)),
+  )
   const plugins: Partial<Record<Phase, readonly string[]>> = {}
 
   function links<P extends Phase>(phase: P): Link<NonNullable<Hooks[P]>>[] {

@@ -5,10 +5,13 @@ import type { House } from './gateway.ts'
 import { Jobs } from './jobs.ts'
 import { phases, type Hooks, type PluginContext } from './plugin.ts'
 import type { Joined } from './route.ts'
+import { openStore } from './store/open.ts'
+import type { Store } from './store/store.ts'
 
 /** The plugins of one gateway, ready to be asked. */
 export interface SetUp {
   readonly joined: Joined[]
+  readonly store: Store
   /** Ends what they have started: tasks, queues, then what they share. */
   end(): Promise<void>
 }
@@ -17,36 +20,45 @@ export interface SetUp {
 export async function setUp(config: Config, house: House): Promise<SetUp> {
   const joined: Joined[] = []
   const endings: (() => Promise<void>)[] = []
+  const setting = config.settings.store.reveal()
+  const storeKey = `store ${setting}`
+  const store = await house.shared.take(
+    storeKey,
+    () => openStore(setting, house.log),
+    (open) => open.close(),
+  )
+  endings.push(() => house.shared.release(storeKey))
   const end = async () => {
     const failures: unknown[] = []
     for (const ending of endings.reverse()) await ending().catch((error: unknown) => failures.push(error))
     for (const error of failures) house.log.error({ err: error }, 'a plugin did not end cleanly')
   }
   for (const entry of config.plugins) {
-    const { context, ending } = contextOf(entry, config, house)
+    const { context, ending } = contextOf(entry, config, house, store)
     endings.push(ending)
     try {
       const hooks = await entry.plugin.setup(context)
       refuseUnknownHooks(entry, hooks)
-      joined.push({ name: entry.name, provider: entry.provider, hooks })
+      joined.push({ name: entry.name, providers: entry.plugin.mount ? entry.providers : null, hooks })
     } catch (error) {
       await end()
       throw new ConfigError([problem(config, entry, error)])
     }
   }
-  return { joined, end }
+  return { joined, store, end }
 }
 
-function contextOf(entry: PluginEntry, config: Config, house: House) {
-  const log = house.log.child({ plugin: entry.provider?.name ?? entry.name })
+function contextOf(entry: PluginEntry, config: Config, house: House, store: Store) {
+  const log = house.log.child({ plugin: entry.providers[0]?.name ?? entry.name })
   const controller = new AbortController()
   const jobs = new Jobs(log)
   const keys: string[] = []
   const context: PluginContext<unknown> = {
     config: entry.config,
     log,
+    store,
     signal: controller.signal,
-    wants: (fact) => config.plugins.some(({ plugin }) => plugin.reads.includes(fact)),
+    wants: (fact) => config.plugins.some(({ plugin }) => plugin.reads.includes(fact) || plugin.mayRead.includes(fact)),
     every: (ms, task) => jobs.every(ms, task),
     queue: (options, worker) => jobs.queue(options, worker),
     async shared(key, open, close) {

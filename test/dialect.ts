@@ -4,7 +4,7 @@ import type { Claim, Dialect, Usage } from 'postern/provider'
 
 /** The dialect of a provider that is mounted with its defaults. */
 export function dialectOf(plugin: Plugin): Dialect {
-  const provider = plugin.mount?.({ as: plugin.name, prefix: '', url: 'http://localhost' })
+  const [provider] = plugin.mount?.({ as: plugin.name, prefix: '', url: 'http://localhost' }, []) ?? []
   if (!provider) throw new Error(`${plugin.name} is no provider`)
   return provider.dialect
 }

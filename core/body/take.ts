@@ -21,7 +21,7 @@ export async function takeBody({ request, route, gateway }: LiveExchange): Promi
     if (Number(length ?? 0) > limits.upload) throw tooLarge(limits.upload)
     return streamedBody
   }
-  const body = new JsonBody(await readBody(request, limits.body))
+  const body = new JsonBody(await readBody(request, route.provider?.bodyLimit ?? limits.body))
   if (body.bytes.length === 0) return emptyBody
   if (!body.isObject) throw new Refused(fault('INVALID_JSON', 'it is not one whole JSON object'))
   return body

@@ -44,7 +44,7 @@ function describeRoute(route: Route, gateway: Gateway): string[] {
   const provider = route.provider!
   const upstreams = gateway.candidates(provider, null)
   return [
-    `${provider.name}  ${provider.prefix || '/'} → ${provider.url.href}`,
+    `${provider.name}  ${provider.prefix || '/'} → ${provider.url?.href ?? 'where its upstreams are'}`,
     ...(upstreams.length > 0
       ? upstreams.map((upstream) => `  upstream ${describeUpstream(upstream)}`)
       : ['  no upstream in gateway.yaml']),

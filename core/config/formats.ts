@@ -4,7 +4,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net'
 import { isAddressPattern } from '../address.ts'
-import { Secret } from '../plugin.ts'
+import { Secret } from '../secret.ts'
 
 export interface Format {
   /** Ends the sentence "… must be". */
@@ -26,6 +26,7 @@ const sizeUnits = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, KB: 1e3, MB:
 const durationPattern = patternOf(durationUnits)
 const sizePattern = patternOf(sizeUnits)
 const urlPattern = '^https?://[^/?#@\\s\\\\]+(/[^?#\\s\\\\]*)?$'
+const storePattern = '^(memory|(redis|rediss|redis\\+cluster|rediss\\+cluster)://[^\\s]+)$'
 const modelPattern = '^([^*\\s]+\\*?|\\*)$'
 
 export const formats: Readonly<Record<string, Format>> = {
@@ -71,6 +72,14 @@ export const formats: Readonly<Record<string, Format>> = {
     pattern: urlPattern,
     test: isUrl,
     cure: () => 'Write http:// or https://, the host and perhaps a path; no query, no fragment, no user or password',
+  },
+  store: {
+    what: 'a store such as memory or redis://127.0.0.1:6379',
+    pattern: storePattern,
+    test: (text) => new RegExp(storePattern).test(text),
+    // It may hold a password.
+    parse: (text) => new Secret(text),
+    cure: () => 'Write memory, or redis://HOST:PORT (rediss:// with TLS, redis+cluster:// for a cluster)',
   },
   'model-pattern': {
     what: 'a model name such as gpt-5 or gpt-5*',

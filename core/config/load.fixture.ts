@@ -24,7 +24,7 @@ export async function optionsOf(text: string, env: Record<string, string> = {}):
 
 /** A plugin without hooks. */
 export function plugin(name: string, config: Plugin['config'], more: Partial<Plugin> = {}): Plugin {
-  return { name, config, reads: [], writes: [], setup: () => ({}), ...more }
+  return { name, config, reads: [], mayRead: [], writes: [], setup: () => ({}), ...more }
 }
 
 /** A source of the plugins given and no others. */
@@ -130,9 +130,10 @@ export const openai = plugin(
   },
   {
     writes: ['model'],
-    mount: (config): Provider => {
+    mount: (config): readonly Provider[] => {
       const { as, prefix } = config as { as: string; prefix: string } // what the schema above says
-      return { name: as || 'openai', prefix, url: new URL('https://api.example.com'), dialect: {} as Dialect } // never asked
+      const url = new URL('https://api.example.com')
+      return [{ name: as || 'openai', prefix, url, dialect: {} as Dialect, bodyLimit: null }] // never asked
     },
   },
 )

@@ -12,7 +12,9 @@ import { render } from './problems.ts'
 describe('a configuration', () => {
   test('has every setting, though the file has none', async () => {
     const { settings, upstreams, plugins, notes } = await sound('{}')
-    assert.deepEqual(settings, {
+    const { store, ...others } = settings
+    assert.equal(store.reveal(), 'memory')
+    assert.deepEqual(others, {
       listen: '127.0.0.1:8787',
       admin: { listen: '127.0.0.1:8788' },
       log: { level: 'info' },
@@ -53,8 +55,15 @@ describe('a configuration', () => {
     assert.deepEqual(
       upstreams.map(({ key: _key, ...upstream }) => upstream),
       [
-        { name: 'a', provider: 'openai', url: null, models: ['gpt-5*', 'o1'], priority: 1 },
-        { name: 'b', provider: 'deepseek', url: new URL('https://api.example.com/v1'), models: null, priority: 100 },
+        { name: 'a', provider: 'openai', url: null, models: ['gpt-5*', 'o1'], priority: 1, slots: null },
+        {
+          name: 'b',
+          provider: 'deepseek',
+          url: new URL('https://api.example.com/v1'),
+          models: null,
+          priority: 100,
+          slots: null,
+        },
       ],
     )
     assert.ok(upstreams[0]?.key instanceof Secret)
@@ -65,7 +74,7 @@ describe('a configuration', () => {
   test('has its plugins in the order of the list, with their places, options and providers', async () => {
     const { plugins } = await sound(example)
     assert.deepEqual(
-      plugins.map(({ name, line, column, provider }) => [name, line, column, provider?.name ?? null]),
+      plugins.map(({ name, line, column, providers }) => [name, line, column, providers[0]?.name ?? null]),
       [
         ['ip-rules', 13, 5, null],
         ['api-keys', 14, 5, null],
@@ -76,7 +85,7 @@ describe('a configuration', () => {
       ],
     )
     assert.deepEqual(plugins[0]?.config, { deny: ['203.0.113.0/24'], allow: [] })
-    assert.equal(plugins[3]?.provider?.prefix, '/deepseek')
+    assert.equal(plugins[3]?.providers[0]?.prefix, '/deepseek')
     assert.equal(plugins[2]?.plugin, openai)
   })
 
@@ -148,7 +157,7 @@ describe('a configuration is frozen', async () => {
     for (const part of parts) {
       if (typeof part !== 'object' || part === null || part instanceof Secret || part instanceof URL) continue
       assert.ok(Object.isFrozen(part), JSON.stringify(part))
-      const { plugin: _plugin, provider: _provider, ...rest } = part as Record<string, unknown> // or a list, which has neither
+      const { plugin: _plugin, providers: _providers, ...rest } = part as Record<string, unknown> // or a list, which has neither
       parts.push(...Object.values(rest))
     }
     assert.ok(parts.length > 60)
@@ -156,7 +165,7 @@ describe('a configuration is frozen', async () => {
 
   test('but for what plugins have made', () => {
     assert.ok(!Object.isFrozen(openai))
-    assert.ok(config.plugins.every(({ provider }) => provider === null || !Object.isFrozen(provider)))
+    assert.ok(config.plugins.every(({ providers }) => providers.every((provider) => !Object.isFrozen(provider))))
   })
 
   test('and shares nothing with the schemas it came from', async () => {

@@ -1,11 +1,12 @@
 /** The list of plugins: finds each, holds its configuration against its schema, mounts the providers. */
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { Plugin } from '../plugin.ts'
-import type { Provider } from '../provider.ts'
+import type { Dialect, Provider } from '../provider.ts'
 import { check, isBroken, writtenAt, type Draft } from './check.ts'
 import type { Path } from './document.ts'
 import { didYouMean } from './problems.ts'
 import { literal } from './sentences.ts'
+import { settle } from './settle.ts'
 import { hideAll } from './veil.ts'
 
 /** Where plugins come from. The configuration knows none by itself. */
@@ -22,8 +23,8 @@ export interface PluginEntry {
   readonly plugin: Plugin
   /** Checked, defaults applied, durations in ms, sizes in bytes, frozen. */
   readonly config: unknown
-  /** What a provider has mounted; null for other plugins. */
-  readonly provider: Provider | null
+  /** What a provider has mounted, all under one name; none for other plugins. */
+  readonly providers: readonly Provider[]
   readonly line: number
   readonly column: number
 }
@@ -95,17 +96,29 @@ async function readItem(draft: Draft, named: Named, source: PluginSource, folder
   const checked = checkOptions(draft, plugin, named)
   if (!checked) return failed(plugin)
   try {
-    const provider = plugin.mount?.(checked.value) ?? null
+    const providers = plugin.mount?.(checked.value, await spokenBy(plugin, source, folder)) ?? []
     const place = draft.report.position(offset)
     return {
       ...named,
       plugin,
-      entry: Object.freeze({ name: plugin.name, plugin, config: checked.value, provider, ...place }),
+      entry: Object.freeze({ name: plugin.name, plugin, config: checked.value, providers, ...place }),
     }
   } catch (error) {
     draft.report.add(offset, `${called} cannot be mounted: ${messageOf(error)}`)
     return failed(plugin)
   }
+}
+
+/** The dialects that a provider builds on, as they are by default. */
+async function spokenBy({ speaks = [] }: Plugin, source: PluginSource, folder: string): Promise<readonly Dialect[]> {
+  const spoken = await Promise.all(
+    speaks.map(async (name) => {
+      const other = await source.load(name, folder)
+      if (!other.mount) throw new Error(`it speaks as ${name} does, which is no provider`)
+      return other.mount(settle(other.config, {}), await spokenBy(other, source, folder)).map(({ dialect }) => dialect)
+    }),
+  )
+  return spoken.flat()
 }
 
 /** Null where the options are wrong, or their schema is. */
@@ -155,10 +168,10 @@ const closed = new WeakMap<Plugin, JSONSchema>()
 function checkMounts({ report }: Draft, items: readonly Item[]): void {
   const mounted = new Map<string, number>()
   for (const { entry, offset } of items) {
-    if (!entry?.provider) continue
-    const { name } = entry.provider
+    const name = entry?.providers[0]?.name
+    if (name === undefined) continue
     const line = mounted.get(name)
-    if (line === undefined) mounted.set(name, entry.line)
+    if (line === undefined) mounted.set(name, entry!.line)
     else
       report.add(
         offset,

@@ -110,6 +110,11 @@ const upstream = {
       description: 'Lower is asked first; the order of the list decides among equals.',
       default: 100,
     },
+    slots: {
+      type: 'integer',
+      minimum: 1,
+      description: 'How many exchanges it may have at the same time; needs the plugin concurrency. Absent: no limit.',
+    },
   },
 } as const satisfies JSONSchema
 
@@ -144,6 +149,14 @@ export const coreSchema = {
         { const: false },
       ],
       default: {},
+    },
+    store: {
+      type: 'string',
+      format: 'store',
+      description:
+        'Where sidecars keep what they know together: memory (one sidecar, gone with it), or redis:// or rediss:// with ' +
+        'host and port (Redis, Valkey; a cluster as redis+cluster://).',
+      default: 'memory',
     },
     log,
     limits,

@@ -28,7 +28,7 @@ export function readUpstreams(list: readonly UpstreamSettings[]): {
   }
 }
 
-function readUpstream({ name, provider, url, key, models, priority }: UpstreamSettings): Upstream {
+function readUpstream({ name, provider, url, key, models, priority, slots }: UpstreamSettings): Upstream {
   return Object.freeze({
     name,
     provider,
@@ -36,6 +36,7 @@ function readUpstream({ name, provider, url, key, models, priority }: UpstreamSe
     key: key ?? null,
     models: models ?? null,
     priority,
+    slots: slots ?? null,
   })
 }
 
@@ -54,12 +55,20 @@ function checkProvider(draft: Draft, path: Path, plugins: readonly Item[]): void
   const { yaml, report } = draft
   const provider = yaml.value(path)
   if (typeof provider !== 'string' || provider === '' || isBroken(draft, path)) return
-  const mounted = [...new Set(plugins.flatMap(({ entry }) => entry?.provider?.name ?? []))]
-  if (mounted.includes(provider) || couldMount(draft, provider, plugins)) return
+  const mounted = [...new Set(plugins.flatMap(({ entry }) => entry?.providers.map(({ name }) => name) ?? []))]
+  if (mounted.includes(provider)) return checkAddress(draft, path.slice(0, -1), provider, plugins)
+  if (couldMount(draft, provider, plugins)) return
   const written = writtenAt(draft, path)
   const guess = written === undefined ? didYouMean(provider, mounted) : ''
   const cure = mounted.length > 0 ? `Add it to plugins; mounted are ${mounted.join(', ')}` : 'Add it to plugins'
   report.add(yaml.offset(path), `no provider is mounted as ${written ?? JSON.stringify(provider)}${guess}`, cure)
+}
+
+/** Somebody has to say where it is. */
+function checkAddress({ yaml, report }: Draft, path: Path, provider: string, plugins: readonly Item[]): void {
+  const [mount] = plugins.flatMap(({ entry }) => entry?.providers.filter(({ name }) => name === provider) ?? [])
+  if (!mount || mount.url !== null || yaml.value([...path, 'url']) !== undefined) return
+  report.add(yaml.offset(path), `this upstream has no url, and neither has ${provider}`, 'Add url: https://… to either')
 }
 
 /** A plugin that could not be read may be the one: to miss its provider would only be the echo of that problem. */

@@ -23,7 +23,7 @@ export function hideAll(yaml: Yaml, report: Report, node: Node | null): void {
 
 function hideByShapes(yaml: Yaml, report: Report, node: Node | null, shapes: readonly Shape[]): void {
   if (node === null) return
-  if (shapes.some(({ format }) => format === 'secret')) return hideAll(yaml, report, node)
+  if (shapes.some(({ format }) => format === 'secret' || format === 'store')) return hideAll(yaml, report, node)
   const items = shapes.flatMap(({ items }) => (isSchema(items) ? shapesOf(items) : []))
   for (const item of yaml.items(node)) hideByShapes(yaml, report, item, items)
   for (const [key, value] of yaml.pairs(node)) {

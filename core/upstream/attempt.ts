@@ -33,6 +33,7 @@ const holdLimit = 64 * 1024
 export class Attempt {
   readonly sending: Sending
   readonly result: Promise<Result>
+  readonly #startedAt = performance.now()
   /** Body bytes that have arrived. */
   received = 0
   #judge: (result: Unjudged) => Judgement
@@ -109,8 +110,8 @@ export class Attempt {
     this.#state = 'arriving'
     const headers = answerHeaders(raw)
     this.#announced = Number(headers['content-length'] ?? -1)
-    const judgement = this.#judge({ kind: 'response', status, headers })
-    this.#settle({ kind: 'response', status, headers, judgement })
+    const judgement = this.#judge({ kind: 'response', status, headers, body: null })
+    this.#settle({ kind: 'response', status, headers, judgement, ms: this.#ms(), body: null })
     return true
   }
 
@@ -131,7 +132,13 @@ export class Attempt {
     const asked = this.#state === 'asked'
     this.#state = 'broken'
     this.#error = error
-    if (asked) this.#settle({ kind: 'failure', error, judgement: this.#judge({ kind: 'failure', error }) })
-    else this.#sink?.broken(error)
+    if (asked) {
+      const judgement = this.#judge({ kind: 'failure', error })
+      this.#settle({ kind: 'failure', error, judgement, ms: this.#ms() })
+    } else this.#sink?.broken(error)
+  }
+
+  #ms(): number {
+    return performance.now() - this.#startedAt
   }
 }

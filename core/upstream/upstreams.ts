@@ -46,7 +46,8 @@ export class Upstreams {
   target(upstream: Upstream, provider: Provider): Target | Promise<Target> {
     const known = this.#targets.get(upstream)
     if (known) return known
-    const opening = this.#open(upstream.url ?? provider.url, provider).then((target) => {
+    // The loader refuses an upstream where neither has an address.
+    const opening = this.#open(upstream.url ?? provider.url!, provider).then((target) => {
       this.#targets.set(upstream, target)
       return target
     })

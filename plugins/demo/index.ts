@@ -62,5 +62,5 @@ const longestLatency = 3_600_000
 const credentials = ['authorization', 'x-api-key', 'x-goog-api-key']
 
 function upstreamOf(provider: string, url: URL): Upstream {
-  return { name: 'demo', provider, url, key: null, models: null, priority: Number.MAX_SAFE_INTEGER }
+  return { name: 'demo', provider, url, key: null, models: null, priority: Number.MAX_SAFE_INTEGER, slots: null }
 }

@@ -6,7 +6,15 @@ import demo from './index.ts'
 import { ask } from './raw-client.ts'
 
 const defaults = { listen: '127.0.0.1:0', latency: 0, providers: ['openai', 'anthropic', 'gemini'] }
-const real: Upstream = { name: 'real', provider: 'openai', url: null, key: null, models: null, priority: 1 }
+const real: Upstream = {
+  name: 'real',
+  provider: 'openai',
+  url: null,
+  key: null,
+  models: null,
+  priority: 1,
+  slots: null,
+}
 const log: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
 describe('the demo plugin', () => {

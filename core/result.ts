@@ -1,0 +1,65 @@
+/** Where an exchange can be sent, and what came of it. Part of the contract: `postern/plugin` has it all. */
+import type { Headers } from './plugin.ts'
+import type { Secret } from './secret.ts'
+
+/** Somewhere an exchange can be sent: one credential at one provider. */
+export interface Upstream {
+  readonly name: string
+  /** The name under which its provider is mounted. */
+  readonly provider: string
+  /** Base address; null means the provider's own. */
+  readonly url: URL | null
+  /** null: the client's own credential is passed on. */
+  readonly key: Secret | null
+  /** Model names it serves, `*` at the end matches any rest; null serves every model. */
+  readonly models: readonly string[] | null
+  /** Lower is asked first. */
+  readonly priority: number
+  /** How many exchanges it may have at the same time; null: as many as come. */
+  readonly slots: number | null
+}
+
+/** Whether another upstream may do better: no (`final`), yes (`elsewhere`), yes and this one should rest. */
+export type Judgement = 'final' | 'elsewhere' | { readonly rest: number; readonly scope: 'credential' | 'model' }
+
+/** An attempt's outcome. A failure is a value, never an exception. */
+export type Result =
+  | {
+      readonly kind: 'response'
+      /** Of an error told inside a stream that had begun with 200, the status it stands for. */
+      readonly status: number
+      readonly headers: Headers
+      readonly judgement: Judgement
+      /** From the sending to the first byte of content, or to the error, in ms. */
+      readonly ms: number
+      /** The beginning of an error's body, decoded where it was compressed; null where the answer is none. */
+      readonly body: Buffer | null
+    }
+  | {
+      readonly kind: 'failure'
+      readonly error: NodeJS.ErrnoException
+      readonly judgement: Judgement
+      readonly ms: number
+    }
+
+/** An earlier attempt of the same exchange. */
+export interface Failure {
+  readonly upstream: Upstream
+  readonly attempt: number
+  /** The status of the answer, or null where none came. */
+  readonly status: number | null
+  /** The code of the network error, or null where an answer came. */
+  readonly error: string | null
+  readonly judgement: Judgement
+}
+
+/** Why an upstream is not asked for an exchange; told in the refusal and in the decision trail. */
+export interface PassedOver {
+  readonly upstream: Upstream
+  /** Ends the sentence "claude-a …", such as `is resting (18 s)`. */
+  readonly reason: string
+  /** After how many ms it may be asked again, where that is known. */
+  readonly wait: number | null
+  /** Whether a limit on the rate of requests is why: a refusal is 429 where that holds for every upstream. */
+  readonly isLimited: boolean
+}
