@@ -3,7 +3,6 @@ import { overlayOf } from './body/body.ts'
 import { streamBody } from './body/read.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Body, Failure, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
-import { judgeByStatus } from './provider.ts'
 import { Attempt } from './upstream/attempt.ts'
 import { requestHeaders } from './upstream/headers.ts'
 
@@ -12,7 +11,7 @@ export type Answer = Reply | { readonly kind: 'answer'; readonly result: Result;
 
 /** Asks. Rejects only with what a plugin threw, or because the client has gone. */
 export async function ask(exchange: LiveExchange, upstream: Upstream): Promise<Answer> {
-  const { route, gateway, request, body } = exchange
+  const { route, gateway, request, body, facts } = exchange
   if (exchange.gone) throw exchange.gone
   exchange.attempt++
   exchange.upstream = upstream
@@ -27,14 +26,16 @@ export async function ask(exchange: LiveExchange, upstream: Upstream): Promise<A
   if (instead) return instead.kind === 'retry' ? passedOver : instead
   const { headers } = outgoing
   // Compressed events cannot be read: whoever joins them pays with a few bytes more on the wire.
-  if (route.onEvent || route.editEvent) headers['accept-encoding'] = 'identity'
+  const watch = route.watchOf(facts.stream === true)
+  if (route.onEvent || route.editEvent || (facts.stream && watch.hold !== null)) headers['accept-encoding'] = 'identity'
   if (body.kind === 'stream') headers['content-length'] = request.headers['content-length']
 
   const { connections, pathOf } = await gateway.target(upstream, route.provider!)
   const path = pathOf(outgoing.path) + outgoing.query
   const attempt = new Attempt(
     { method: outgoing.method, path, headers, body: bytesOf(exchange, outgoing.body) },
-    route.provider!.dialect.judge ?? judgeByStatus,
+    route.provider!.dialect,
+    watch,
   )
   exchange.underway = attempt
   if (exchange.gone) throw exchange.gone

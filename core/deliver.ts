@@ -1,12 +1,13 @@
 /** The answer on its way to the client. */
-import type { ServerResponse } from 'node:http'
-import type { Answer } from './ask.ts'
+import { discard, type Answer } from './ask.ts'
+import { fault } from './errors.ts'
 import { tapOf, type Tap } from './events.ts'
 import type { LiveExchange } from './exchange.ts'
-import type { AnswerHead } from './plugin.ts'
-import { refusalOfNetwork, render } from './refusal.ts'
+import type { AnswerHead, Headers } from './plugin.ts'
+import { errorEvent, refusalOfNetwork, render } from './refusal.ts'
+import { Relay } from './relay.ts'
 import type { StraightReply } from './reply.ts'
-import type { Attempt, Sink } from './upstream/attempt.ts'
+import type { Attempt } from './upstream/attempt.ts'
 
 /** The header that tells the client, and every log on the way, which exchange it was. */
 const exchangeHeader = 'x-postern-exchange'
@@ -14,21 +15,41 @@ const exchangeHeader = 'x-postern-exchange'
 /** Sends the answer; resolves when all of it has left or the client has. Null: nobody is left to be answered. */
 export async function deliver(exchange: LiveExchange, answer: Answer | null): Promise<void> {
   const { response } = exchange
-  if (answer === null || response.headersSent || response.destroyed) {
-    if (answer?.kind === 'answer') answer.attempt?.abort(exchange.gone ?? new Error('the answer came too late'))
-    response.destroy()
-  } else if (answer.kind === 'reply') {
-    sendReply(exchange, answer)
-  } else if (answer.kind === 'refusal') {
-    sendReply(exchange, render(exchange, answer))
-  } else if (answer.result.kind === 'failure') {
+  if (answer === null || response.destroyed) dropped(exchange, answer)
+  else if (response.headersSent) deliverLate(exchange, answer)
+  else if (answer.kind === 'reply') sendReply(exchange, answer)
+  else if (answer.kind === 'refusal') sendReply(exchange, render(exchange, answer))
+  else if (answer.result.kind === 'failure') {
     exchange.error ??= answer.result.error
     sendReply(exchange, render(exchange, refusalOfNetwork(answer.result.error)))
-  } else {
-    const { status, headers } = answer.result
-    relay(exchange, { status, headers }, answer.attempt!)
-  }
+  } else relay(exchange, answer.attempt!)
   await exchange.closed
+}
+
+function dropped(exchange: LiveExchange, answer: Answer | null): void {
+  if (answer?.kind === 'answer') answer.attempt?.abort(exchange.gone ?? new Error('the answer came too late'))
+  exchange.response.destroy()
+}
+
+/** The client has waited so long that it was told 200 and comments: whatever is no stream is told it as an event. */
+function deliverLate(exchange: LiveExchange, answer: Answer): void {
+  if (!exchange.waits) return dropped(exchange, answer)
+  const head = answer.kind === 'answer' ? answer.attempt?.head : null
+  if (answer.kind === 'answer' && answer.result.kind === 'response' && head?.status === 200 && isEvents(head.headers))
+    return pass(exchange, answer.attempt!, tapOf(exchange, head.headers), true)
+  discard(answer)
+  exchange.response.end(lateError(exchange, answer))
+}
+
+function lateError(exchange: LiveExchange, answer: Answer): string {
+  if (answer.kind === 'refusal') return errorEvent(exchange, answer)
+  if (answer.kind === 'reply') return errorEvent(exchange, fault('INTERNAL', `a plugin replied ${answer.status}`))
+  const { result } = answer
+  if (result.kind === 'response' && result.status >= 400)
+    return errorEvent(exchange, fault('UPSTREAM_ERROR', String(result.status)), result.body)
+  if (result.kind === 'response') return errorEvent(exchange, fault('UPSTREAM_BROKEN', 'it sent no stream'))
+  exchange.error ??= result.error
+  return errorEvent(exchange, refusalOfNetwork(result.error))
 }
 
 /** Not even a refusal could be sent (a plugin put something into a header that none can carry): the connection says so. */
@@ -49,16 +70,41 @@ function sendReply(exchange: LiveExchange, { status, headers, body }: StraightRe
   if (!exchange.request.complete) linger(exchange)
 }
 
-function relay(exchange: LiveExchange, head: AnswerHead, attempt: Attempt): void {
-  const { response } = exchange
-  const tap = tapOf(exchange, head.headers)
-  if (tap?.edits) delete head.headers['content-length']
-  const known = head.headers['content-length'] !== undefined
-  exchange.underway = attempt
+function relay(exchange: LiveExchange, attempt: Attempt): void {
+  const { status, headers } = attempt.head!
+  const head: AnswerHead = { status, headers }
+  const tap = tapOf(exchange, headers)
+  if (tap?.edits) delete headers['content-length']
+  const known = headers['content-length'] !== undefined
   sendHead(exchange, head)
-  attempt.deliverTo(new Relay(exchange, response, attempt, tap))
+  pass(exchange, attempt, tap, !known && isEvents(headers))
   // A stream's headers do not wait for its first event.
-  if (!known && exchange.sent === 0 && !response.writableEnded) response.flushHeaders()
+  if (!known && exchange.sent === 0 && !exchange.response.writableEnded) exchange.response.flushHeaders()
+}
+
+function pass(exchange: LiveExchange, attempt: Attempt, tap: Tap | null, isStream: boolean): void {
+  const passing = new Relay(exchange, attempt, tap, isStream)
+  exchange.underway = attempt
+  exchange.relay = passing
+  exchange.waits &&= isStream
+  attempt.deliverTo(passing)
+}
+
+function isEvents(headers: Headers): boolean {
+  return headers['content-encoding'] === undefined && String(headers['content-type']).startsWith('text/event-stream')
+}
+
+/** Sends the status line of a stream that has not come yet, so that the client can be told to go on waiting. */
+export function sendEarlyHead(exchange: LiveExchange): void {
+  sendHead(exchange, {
+    status: 200,
+    headers: {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache',
+      'x-accel-buffering': 'no',
+      'x-request-id': exchange.id,
+    },
+  })
 }
 
 function sendHead(exchange: LiveExchange, head: AnswerHead): void {
@@ -73,77 +119,6 @@ function sendHead(exchange: LiveExchange, head: AnswerHead): void {
   }
   exchange.response.writeHead(head.status, sent)
   exchange.status = head.status
-}
-
-const nothing = Buffer.alloc(0)
-
-/** Writes an upstream's bytes as they come, one write for each, and asks for a pause while the client is slow. */
-class Relay implements Sink {
-  readonly #exchange: LiveExchange
-  readonly #response: ServerResponse
-  readonly #attempt: Attempt
-  readonly #tap: Tap | null
-  #waits = false
-
-  constructor(exchange: LiveExchange, response: ServerResponse, attempt: Attempt, tap: Tap | null) {
-    this.#exchange = exchange
-    this.#response = response
-    this.#attempt = attempt
-    this.#tap = tap
-  }
-
-  bytes(chunk: Buffer, isLast: boolean): boolean {
-    if (!this.#tap) {
-      this.#exchange.sent += chunk.length
-      if (isLast) {
-        this.#response.end(chunk)
-        return true
-      }
-      return this.#response.write(chunk) || this.#pause()
-    }
-    const sent = this.#tapped(this.#tap, (tap) => tap.push(chunk))
-    if (sent === null || sent.length === 0) return true
-    this.#exchange.sent += sent.length
-    return this.#response.write(sent) || this.#pause()
-  }
-
-  whole(): void {
-    if (this.#response.writableEnded) return
-    const rest = this.#tap ? this.#tapped(this.#tap, (tap) => tap.end()) : nothing
-    if (rest === null) return
-    if (rest.length > 0) this.#response.end(rest)
-    else this.#response.end()
-  }
-
-  /** The client sees the connection end where the upstream's did: a truncated answer must not look whole. */
-  broken(error: NodeJS.ErrnoException): void {
-    this.#exchange.error ??= error
-    this.#response.destroy()
-  }
-
-  /** What the tap makes of it; null where a plugin failed at it or an event has no end: then the answer ends here. */
-  #tapped(tap: Tap, run: (tap: Tap) => Buffer): Buffer | null {
-    try {
-      return run(tap)
-    } catch (thrown) {
-      const error = thrown instanceof Error ? thrown : new Error(String(thrown))
-      this.#exchange.log.error({ err: error }, error.message)
-      this.broken(error)
-      this.#attempt.abort(error)
-      return null
-    }
-  }
-
-  #pause(): false {
-    if (!this.#waits) {
-      this.#waits = true
-      this.#response.once('drain', () => {
-        this.#waits = false
-        this.#attempt.resume()
-      })
-    }
-    return false
-  }
 }
 
 /**

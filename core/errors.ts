@@ -75,6 +75,16 @@ export const errors = {
     message: 'The upstream did not answer in time',
     remedy: 'Raise timeouts.connect or timeouts.headers if the upstream is known to be slow.',
   },
+  UPSTREAM_ERROR: {
+    status: 502,
+    message: 'The upstream answered with an error',
+    remedy: 'Told inside a stream whose client had waited long; the log has the upstream and its status.',
+  },
+  TIMEOUT: {
+    status: 504,
+    message: 'The answer took longer than this gateway allows',
+    remedy: 'Raise timeouts.total, or leave it out: then only silence is limited.',
+  },
   DRAINING: {
     status: 503,
     message: 'The gateway is shutting down',
@@ -111,6 +121,15 @@ export class ClientGone extends Error {
   readonly code = 'CLIENT_GONE'
   constructor() {
     super('the client left before its answer ended')
+  }
+}
+
+/** The exchange took longer than `timeouts.total`. */
+export class TimedOut extends Error {
+  override name = 'TimedOut'
+  readonly code = 'TIMEOUT'
+  constructor() {
+    super('the exchange took longer than timeouts.total')
   }
 }
 

@@ -4,6 +4,7 @@ import { unreadBody } from './body/body.ts'
 import { ClientGone } from './errors.ts'
 import type { Gateway } from './gateway.ts'
 import type { Body, Exchange, Facts, Failure, Headers, Log, PassedOver, Upstream } from './plugin.ts'
+import type { Relay } from './relay.ts'
 import type { Route } from './route.ts'
 
 /** Every declared fact, null until somebody has learned it. */
@@ -53,7 +54,13 @@ export class LiveExchange implements Exchange {
    * itself, not a closure over it: a new function in this field per attempt had V8 tenure dead exchanges, and the collector's
    * pauses tripled the slowest percent of requests.
    */
-  underway: { abort(reason: Error): void } | null = null
+  underway: { abort(reason: Error): void; tick?(now: number): void } | null = null
+  /** The client asked for a stream and may be told to go on waiting. */
+  waits = false
+  /** How many ticks of the gateway's clock the client has heard nothing. */
+  quiet = 0
+  /** The stream that is being passed on. */
+  relay: Relay | null = null
   /** Resolves when the answer has left, or never will. */
   readonly closed: Promise<void>
   #controller: AbortController | null = null

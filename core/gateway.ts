@@ -2,6 +2,7 @@
  * One version of gateway.yaml brought to life. Immutable; a reload builds another one, moves the server's pointer to it and
  * retires this one, which ends with its last exchange.
  */
+import { watchExchanges } from './clock.ts'
 import type { Config } from './config/load.ts'
 import type { HookError } from './chain.ts'
 import { LiveExchange, type Arrival, type FactSheet } from './exchange.ts'
@@ -41,6 +42,7 @@ export class Gateway {
   readonly #upstreams: Upstreams
   readonly #ready: SetUp
   readonly #facts: FactSheet
+  readonly #endWatch: () => void
   #retired: Promise<void> | null = null
   #empty: (() => void) | null = null
 
@@ -51,10 +53,12 @@ export class Gateway {
     this.#upstreams = new Upstreams(config, house.shared)
     const list: Joined[] = ready.joined
     const failed = (exchange: { log: Log }, error: HookError) => exchange.log.error({ err: error }, error.message)
+    const { timeouts } = config.settings
     const providers = list.flatMap((plugin) => plugin.providers ?? [])
-    this.routes = providers.map((provider) => compileRoute(provider, list, failed))
-    this.unclaimed = compileRoute(null, list, failed)
+    this.routes = providers.map((provider) => compileRoute(provider, list, timeouts, failed))
+    this.unclaimed = compileRoute(null, list, timeouts, failed)
     this.#facts = factSheet(config)
+    this.#endWatch = watchExchanges(this.exchanges, config.settings)
   }
 
   /** Lets an exchange in: finds who claims it and gives it its facts. */
@@ -100,6 +104,7 @@ export class Gateway {
         this.#empty = resolve
       })
     }
+    this.#endWatch()
     await this.#ready.end()
     await this.#upstreams.close()
   }

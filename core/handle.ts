@@ -36,6 +36,7 @@ async function answerTo(exchange: LiveExchange): Promise<Answer> {
   exchange.body = await takeBody(exchange)
   const informed = route.onBody && exchange.body.kind === 'json' && (await route.onBody(exchange))
   if (informed) return informed
+  exchange.waits = facts.stream === true && (route.provider.dialect.streamsEvents?.(exchange.query) ?? true)
 
   let last: Answer | null = null
   while (exchange.attempt < mostAttempts) {

@@ -9,6 +9,7 @@ import type { Dialect, Provider } from './provider.ts'
 
 export { addressSet, isAddressPattern, type AddressSet } from './address.ts'
 export { applyPatch, deleteField, setField, type Edit } from './body/patch.ts'
+export { redactHeaders, redactJson, redactText, redactUrl, trimRequest } from './observe/redact.ts'
 export { refuse, reply, retry, type Refusal, type Reply, type Retry, type StraightReply } from './reply.ts'
 import type { Reply, Retry } from './reply.ts'
 export type { Failure, Judgement, PassedOver, Result, Upstream } from './result.ts'

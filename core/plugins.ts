@@ -11,7 +11,7 @@ const builtIn = fileURLToPath(new URL('../plugins/', import.meta.url))
 /** A bare name is built in; `./path` is a folder or file beside gateway.yaml; `@scope/name` and `name/part` are packages. */
 export const pluginSource: PluginSource = {
   names: readdirSync(builtIn, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
+    .filter((entry) => entry.isDirectory() && existsSync(join(builtIn, entry.name, 'index.ts')))
     .map((entry) => entry.name),
   async load(name, folder) {
     const module: unknown = await import(locate(name, folder))

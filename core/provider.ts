@@ -13,6 +13,9 @@ import {
   type Plugin,
   type PluginContext,
 } from './plugin.ts'
+import { limitTold, restOf } from './rate-limit.ts'
+
+export { limitTold, restOf, type ErrorAnswer, type RestTold } from './rate-limit.ts'
 
 declare module './plugin.ts' {
   interface Facts {
@@ -65,6 +68,16 @@ export interface Dialect {
   readonly judge?: (result: Unjudged) => Judgement
   /** Adds what one event of the answer (or a whole JSON answer) tells of tokens. */
   usage(data: Buffer, usage: Usage): void
+  /**
+   * What an event of a streamed answer (or a whole JSON answer) is: an announcement that content will come (`hold`), content or
+   * anything else that belongs to an answer (`commit`), or an error, told inside a 200, with the status it stands for. An
+   * answer's start is held until it is known to be one. Absent: nothing is held.
+   */
+  readonly firstEvent?: (data: Buffer) => 'hold' | 'commit' | { readonly status: number }
+  /** The bytes of the event that tells a streaming client of an error; `data: …` with the refusal where absent. */
+  readonly errorEvent?: (error: object, operation: string) => string
+  /** Whether a stream is server-sent events, by the query; true where absent. Comments can be sent only into those. */
+  readonly streamsEvents?: (query: string) => boolean
   /** The body of an error of the gateway's own, in the shape that this API's SDK understands. */
   refusal(status: number, code: string, message: string): object
 }
@@ -94,9 +107,17 @@ export interface Provider {
 /** Statuses for which another credential or another server may do better. 529 is Anthropic's "overloaded". */
 const elsewhere = new Set([401, 402, 403, 408, 429, 500, 502, 503, 504, 529])
 
-/** The judgement by status class that every API shares. */
+/**
+ * The judgement that every API shares: by status class, by what the answer says of rate limits, and, for a 400, by whether its
+ * body tells of a limit or an overload after all.
+ */
 export function judgeByStatus(result: Unjudged): Judgement {
-  return result.kind === 'failure' || elsewhere.has(result.status) ? 'elsewhere' : 'final'
+  if (result.kind === 'failure') return 'elsewhere'
+  if (result.status < 400) return 'final'
+  const told = restOf(result, Date.now())
+  if (told) return { rest: told.rest, scope: told.scope }
+  if (elsewhere.has(result.status)) return 'elsewhere'
+  return limitTold(result.body?.toString('utf8', 0, 4096) ?? '') === null ? 'final' : 'elsewhere'
 }
 
 /** The options that every provider has. */

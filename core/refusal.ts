@@ -1,6 +1,6 @@
 /** From what went wrong to what the client is told: the refusal, and its bytes in the words of the API the client speaks. */
 import { HookError } from './chain.ts'
-import { ClientGone, DrainEnded, fault, Refused } from './errors.ts'
+import { ClientGone, DrainEnded, fault, Refused, TimedOut } from './errors.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Upstream } from './plugin.ts'
 import type { Refusal, StraightReply } from './reply.ts'
@@ -11,6 +11,7 @@ export function refusalOf(exchange: LiveExchange, error: unknown): Refusal | nul
   if (reason instanceof Refused) return reason.refusal
   if (exchange.gone instanceof ClientGone) return null
   if (exchange.gone instanceof DrainEnded) return fault('DRAINING')
+  if (exchange.gone instanceof TimedOut) return fault('TIMEOUT')
   exchange.error = error instanceof Error ? error : new Error(String(error))
   exchange.log.error({ err: error }, exchange.error.message)
   return fault('INTERNAL')
@@ -45,17 +46,46 @@ export function refuseForWantOfUpstream(exchange: LiveExchange, candidates: read
   return fault('NO_UPSTREAM', `none is configured for ${route.provider!.name}`)
 }
 
-const timeouts = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT'])
+const timeouts = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'FIRST_EVENT_TIMEOUT',
+  'ETIMEDOUT',
+])
 const unreachable =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|ERR_TLS|ERR_SSL|CERT|DEPTH|SELF|UNABLE)/
 
 /** What the client is told of a network error: its class. The socket's own words are for the log. */
 export function refusalOfNetwork(error: NodeJS.ErrnoException): Refusal {
   if (error instanceof Refused) return error.refusal
+  if (error instanceof HookError) return fault('INTERNAL')
   if (error instanceof DrainEnded) return fault('DRAINING')
+  if (error instanceof TimedOut) return fault('TIMEOUT')
   const code = error.code ?? ''
   if (timeouts.has(code)) return fault('UPSTREAM_TIMEOUT')
   return fault(unreachable.test(code) ? 'UPSTREAM_UNREACHABLE' : 'UPSTREAM_BROKEN')
+}
+
+/**
+ * The event that tells a streaming client of an error: of the gateway's own, or what the upstream said in `body`, which is in the
+ * dialect already.
+ */
+export function errorEvent({ route, facts }: LiveExchange, refusal: Refusal, body: Buffer | null = null): string {
+  const dialect = route.provider!.dialect
+  const { status, code, message } = refusal
+  const error = (body && errorIn(body)) ?? dialect.refusal(status, code, message)
+  const operation = facts.claim?.operation ?? 'other'
+  return dialect.errorEvent?.(error, operation) ?? `data: ${JSON.stringify(error)}\n\n`
+}
+
+function errorIn(body: Buffer): object | null {
+  try {
+    const told: unknown = JSON.parse(body.toString())
+    return typeof told === 'object' && told !== null && 'error' in told ? told : null
+  } catch {
+    return null
+  }
 }
 
 /** The refusal's bytes. A path that no provider claims is answered in the commonest shape, `{"error": {…}}`. */

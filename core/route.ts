@@ -11,6 +11,8 @@ import {
 } from './chain.ts'
 import type { AnswerHead, Exchange, Hooks, Maybe, Outgoing, Phase, Reply, Result, Retry, Upstream } from './plugin.ts'
 import type { Provider } from './provider.ts'
+import type { Settings } from './config/schema.ts'
+import type { Watch } from './upstream/attempt.ts'
 
 /** A plugin of the list, set up. */
 export interface Joined {
@@ -34,6 +36,8 @@ export interface Route {
   readonly onEvent: Ask<Buffer, void> | null
   readonly editEvent: Ask<Buffer, Buffer | Promise<Buffer>> | null
   readonly onEnd: Ask<void, void | Promise<void>> | null
+  /** How an attempt is watched, for streams and for other answers. */
+  readonly watchOf: (isStream: boolean) => Watch
   /** The plugins of each phase, in the order in which they are asked. */
   readonly plugins: Readonly<Record<Phase, readonly string[]>>
 }
@@ -45,6 +49,7 @@ const upwards: ReadonlySet<Phase> = new Set<Phase>(['onUpstreamResult', 'onRespo
 export function compileRoute(
   provider: Provider | null,
   list: readonly Joined[],
+  timeouts: Settings['timeouts'],
   failed: (exchange: Exchange, error: HookError) => void,
 ): Route {
   const joined = list.filter(
@@ -63,17 +68,24 @@ export function compileRoute(
     return found
   }
 
+  const onUpstreamResult = everyoneAsked<Result, Retry>('onUpstreamResult', links('onUpstreamResult'))
+  // Held back is only what somebody could still want to have from elsewhere.
+  const hold = onUpstreamResult ? timeouts.hold : null
+  const plain: Watch = { hold, firstEvent: null }
+  const streamed: Watch = { hold, firstEvent: timeouts.first_event ?? null }
+
   return {
     provider,
     onRequest: firstAnswer<void, Reply>('onRequest', links('onRequest')),
     onBody: firstAnswer<void, Reply>('onBody', links('onBody')),
     rankUpstreams: refine<Candidates>('rankUpstreams', links('rankUpstreams')),
     onUpstreamRequest: firstAnswer<Outgoing, Reply | Retry>('onUpstreamRequest', links('onUpstreamRequest')),
-    onUpstreamResult: everyoneAsked<Result, Retry>('onUpstreamResult', links('onUpstreamResult')),
+    onUpstreamResult,
     onResponse: everyone<AnswerHead>('onResponse', links('onResponse'), failed),
     onEvent: everyone<Buffer>('onEvent', links('onEvent'), failed),
     editEvent: refine<Buffer>('editEvent', links('editEvent')),
     onEnd: everyoneInTurn<void>('onEnd', links('onEnd'), failed),
+    watchOf: (isStream) => (isStream ? streamed : plain),
     plugins: plugins as Record<Phase, readonly string[]>, // every phase was asked for above
   }
 }

@@ -51,7 +51,7 @@ const limits = {
 
 const timeouts = {
   type: 'object',
-  description: 'How long the gateway waits for an upstream, phase by phase; there is no limit on the whole.',
+  description: 'How long the gateway waits for an upstream, phase by phase.',
   additionalProperties: false,
   default: {},
   properties: {
@@ -72,6 +72,32 @@ const timeouts = {
       format: 'duration',
       description: 'For the next bytes of an answer that has begun.',
       default: '180s',
+    },
+    hold: {
+      type: 'string',
+      format: 'duration',
+      description:
+        'How long the start of an answer is held, where another upstream could still be asked, until it is known to be ' +
+        'no error. A stream is let go with its first content.',
+      default: '5s',
+    },
+    first_event: {
+      type: 'string',
+      format: 'duration',
+      description:
+        'For the first content of a stream, from its sending; then another upstream may be asked. Absent: no limit.',
+    },
+    heartbeat: {
+      type: 'string',
+      format: 'duration',
+      description:
+        'How long a client that waits for a stream hears nothing before it is sent a comment, which its parser skips. 0s: never.',
+      default: '10s',
+    },
+    total: {
+      type: 'string',
+      format: 'duration',
+      description: 'For the whole exchange. Absent: no limit.',
     },
   },
 } as const satisfies JSONSchema

@@ -1,6 +1,7 @@
 /** One upstream asked once: its answer as it arrives, held until somebody takes it. */
+import { holdFor, holdLimit, type Hold, type Verdict } from '../commit.ts'
 import type { Headers, Judgement, Result } from '../plugin.ts'
-import type { Unjudged } from '../provider.ts'
+import { judgeByStatus, type Dialect, type Unjudged } from '../provider.ts'
 import { answerHeaders } from './headers.ts'
 
 /** Where the bytes of an answer go. */
@@ -23,8 +24,13 @@ export interface Sending {
 
 function nothing(): void {}
 
-/** Bytes of an answer that are held before anybody has taken it, and that are read to save a connection. */
-const holdLimit = 64 * 1024
+/** How long an attempt may take before its answer counts as one, in ms. */
+export interface Watch {
+  /** How long the start of an answer is held; null: it is not, because nobody would ask another upstream. */
+  readonly hold: number | null
+  /** From the sending to the first content of a stream; the start is then held that long. */
+  readonly firstEvent: number | null
+}
 
 /**
  * Receives from undici: these are the handler methods that its HTTP/1 client calls itself, so nothing wraps them.
@@ -33,23 +39,29 @@ const holdLimit = 64 * 1024
 export class Attempt {
   readonly sending: Sending
   readonly result: Promise<Result>
-  readonly #startedAt = performance.now()
+  /** Status and headers as the upstream sent them. */
+  head: { readonly status: number; readonly headers: Headers } | null = null
   /** Body bytes that have arrived. */
   received = 0
-  #judge: (result: Unjudged) => Judgement
+  readonly #dialect: Dialect
+  readonly #watch: Watch
+  readonly #startedAt = performance.now()
   #settle: (result: Result) => void = nothing
   #abort: ((reason: Error) => void) | null = null
   #aborted: Error | null = null
   #resume: () => void = nothing
+  #hold: Hold | null = null
+  #heldSince = 0
   #held: Buffer[] = []
   #announced = -1
   #state: 'asked' | 'arriving' | 'whole' | 'broken' = 'asked'
   #error: NodeJS.ErrnoException | null = null
   #sink: Sink | null = null
 
-  constructor(sending: Sending, judge: (result: Unjudged) => Judgement) {
+  constructor(sending: Sending, dialect: Dialect, watch: Watch) {
     this.sending = sending
-    this.#judge = judge
+    this.#dialect = dialect
+    this.#watch = watch
     this.result = new Promise((resolve) => {
       this.#settle = resolve
     })
@@ -99,6 +111,16 @@ export class Attempt {
     else this.onError(reason)
   }
 
+  /** The time has come to ask whether anything has taken too long; `now` as `performance.now()` tells it. */
+  tick(now: number): void {
+    if (this.#state !== 'asked' && !this.#hold) return
+    const { firstEvent, hold } = this.#watch
+    if (firstEvent !== null) {
+      if (now - this.#startedAt < firstEvent) return
+      this.abort(Object.assign(new Error('no content came in time'), { code: 'FIRST_EVENT_TIMEOUT' }))
+    } else if (this.#hold && hold !== null && now - this.#heldSince >= hold) this.#decide(this.#hold.end(false))
+  }
+
   onConnect(abort: (reason: Error) => void): void {
     this.#abort = abort
     if (this.#aborted) abort(this.#aborted)
@@ -109,9 +131,12 @@ export class Attempt {
     this.#resume = resume
     this.#state = 'arriving'
     const headers = answerHeaders(raw)
+    this.head = { status, headers }
     this.#announced = Number(headers['content-length'] ?? -1)
-    const judgement = this.#judge({ kind: 'response', status, headers, body: null })
-    this.#settle({ kind: 'response', status, headers, judgement, ms: this.#ms(), body: null })
+    const { hold, firstEvent } = this.#watch
+    if (hold !== null || firstEvent !== null) this.#hold = holdFor(this.sending.method, status, headers, this.#dialect)
+    if (this.#hold) this.#heldSince = performance.now()
+    else this.#decide('commit')
     return true
   }
 
@@ -119,26 +144,45 @@ export class Attempt {
     this.received += chunk.length
     if (this.#sink) return this.#sink.bytes(chunk, this.received === this.#announced)
     this.#held.push(chunk)
+    const verdict = this.#hold?.push(chunk)
+    if (verdict) this.#decide(verdict)
     return this.received < holdLimit
   }
 
   onComplete(): void {
     this.#state = 'whole'
+    if (this.#hold) this.#decide(this.#hold.end(true))
     this.#sink?.whole()
   }
 
   onError(error: NodeJS.ErrnoException): void {
     if (this.#state === 'broken' || this.#state === 'whole') return
-    const asked = this.#state === 'asked'
+    const isOpen = this.#state === 'asked' || this.#hold !== null
+    this.#hold = null
     this.#state = 'broken'
     this.#error = error
-    if (asked) {
-      const judgement = this.#judge({ kind: 'failure', error })
-      this.#settle({ kind: 'failure', error, judgement, ms: this.#ms() })
-    } else this.#sink?.broken(error)
+    if (isOpen) this.#fail(error)
+    else this.#sink?.broken(error)
   }
 
-  #ms(): number {
-    return performance.now() - this.#startedAt
+  #decide(verdict: Verdict): void {
+    this.#hold = null
+    const { status: sent, headers } = this.head!
+    if (verdict === 'empty') {
+      this.#fail(Object.assign(new Error('the answer ended before it had begun'), { code: 'EMPTY_ANSWER' }))
+      return
+    }
+    const { status, body } = verdict === 'commit' ? { status: sent, body: null } : verdict
+    const judgement = this.#judge({ kind: 'response', status, headers, body })
+    this.#settle({ kind: 'response', status, headers, judgement, ms: performance.now() - this.#startedAt, body })
+  }
+
+  #fail(error: NodeJS.ErrnoException): void {
+    const judgement = this.#judge({ kind: 'failure', error })
+    this.#settle({ kind: 'failure', error, judgement, ms: performance.now() - this.#startedAt })
+  }
+
+  #judge(result: Unjudged): Judgement {
+    return this.#dialect.judge ? this.#dialect.judge(result) : judgeByStatus(result)
   }
 }

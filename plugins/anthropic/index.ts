@@ -28,6 +28,8 @@ const dialect: Omit<Dialect, 'authorize'> = {
   claims: (_method, path, headers) => claim(path, headers['anthropic-version'] !== undefined),
   fields: { model: 'model', stream: 'stream' },
   usage: addUsage,
+  firstEvent: classify,
+  errorEvent: (error) => `event: error\ndata: ${JSON.stringify(error)}\n\n`,
   refusal: (status, _code, message) => ({
     type: 'error',
     error: { type: errorTypes[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error'), message },
@@ -52,6 +54,28 @@ const errorTypes: Readonly<Record<number, string>> = {
   502: 'upstream_error',
   504: 'upstream_error',
   529: 'overloaded_error',
+}
+
+/** Announcements: what has a content still to come behind it. */
+const announcements = new Set(['message_start', 'ping', 'content_block_start'])
+
+/** The statuses of the error types, where one is told inside a 200. */
+const statuses: Readonly<Record<string, number>> = {
+  invalid_request_error: 400,
+  authentication_error: 401,
+  billing_error: 402,
+  permission_error: 403,
+  not_found_error: 404,
+  request_too_large: 413,
+  rate_limit_error: 429,
+  timeout_error: 504,
+  overloaded_error: 529,
+}
+
+function classify(data: Buffer): 'hold' | 'commit' | { status: number } {
+  const type = jsonField(data, 'type')
+  if (type === 'error') return { status: statuses[String(jsonField(data, 'error.type'))] ?? 500 }
+  return typeof type === 'string' && announcements.has(type) ? 'hold' : 'commit'
 }
 
 interface Told {

@@ -23,6 +23,8 @@ const dialect: Dialect = {
     if (sent !== null) outgoing.headers['x-goog-api-key'] = sent
   },
   usage: addUsage,
+  firstEvent: classify,
+  streamsEvents: (query) => /[?&]alt=sse(&|$)/.test(query),
   refusal: (status, _code, message) => ({
     error: { code: status, message, status: statusNames[status] ?? (status < 500 ? 'UNKNOWN' : 'INTERNAL') },
   }),
@@ -67,6 +69,15 @@ const statusNames: Readonly<Record<number, string>> = {
   403: 'PERMISSION_DENIED',
   404: 'NOT_FOUND',
   429: 'RESOURCE_EXHAUSTED',
+}
+
+/** Every chunk holds content, but for one that holds an error. */
+function classify(data: Buffer): 'commit' | { status: number } {
+  if (!data.includes('"error"')) return 'commit'
+  const error = jsonField(data, 'error')
+  if (typeof error !== 'object' || error === null) return 'commit'
+  const code = 'code' in error ? Number(error.code) : 500
+  return { status: code >= 400 && code < 600 ? code : 500 }
 }
 
 function withoutKey(query: string): { query: string; key: string | null } {

@@ -17,6 +17,8 @@ const dialect: Dialect = {
     headers.authorization = `Bearer ${key}`
   },
   usage: addUsage,
+  firstEvent: classify,
+  errorEvent,
   refusal: (status, code, message) => ({
     error: {
       message,
@@ -49,6 +51,82 @@ const errorTypes: Readonly<Record<number, string>> = {
   429: 'rate_limit_error',
   502: 'upstream_error',
   504: 'upstream_error',
+}
+
+/** Events of a response that announce what will come. */
+const announcements = new Set([
+  'response.created',
+  'response.queued',
+  'response.in_progress',
+  'response.output_item.added',
+  'response.content_part.added',
+  'response.reasoning_summary_part.added',
+])
+
+/** The statuses of errors that are told inside a 200, by their codes and types. */
+const statuses: Readonly<Record<string, number>> = {
+  invalid_request_error: 400,
+  invalid_prompt: 400,
+  previous_response_not_found: 400,
+  authentication_error: 401,
+  invalid_api_key: 401,
+  insufficient_quota: 429,
+  permission_error: 403,
+  not_found_error: 404,
+  model_not_found: 404,
+  rate_limit_error: 429,
+  rate_limit_exceeded: 429,
+  requests: 429,
+  tokens: 429,
+  overloaded_error: 503,
+  server_is_overloaded: 503,
+  slow_down: 503,
+}
+
+function classify(data: Buffer): 'hold' | 'commit' | { status: number } {
+  const type = jsonField(data, 'type')
+  if (typeof type === 'string') {
+    if (announcements.has(type)) return 'hold'
+    if (type === 'error') return failure(jsonField(data, 'error') ?? { code: jsonField(data, 'code') })
+    if (type === 'response.failed') return failure(jsonField(data, 'response.error'))
+    return 'commit'
+  }
+  if (!data.includes('"error"')) return announcesChat(data) ? 'hold' : 'commit'
+  const error = jsonField(data, 'error')
+  const failed =
+    typeof error === 'object' &&
+    error !== null &&
+    (!data.includes('"object"') || jsonField(data, 'status') === 'failed')
+  return failed ? failure(error) : 'commit'
+}
+
+/** The first chunk of a chat says who speaks, and nothing yet. */
+function announcesChat(data: Buffer): boolean {
+  if (data.length > 2048 || !data.includes('"chat.completion.chunk"')) return false
+  const choices = jsonField(data, 'choices') as
+    | { delta?: Record<string, unknown>; finish_reason?: unknown }[]
+    | undefined // looked at before it counts
+  if (!Array.isArray(choices) || choices.length === 0) return Array.isArray(choices)
+  return choices.every(({ delta, finish_reason: reason }) => {
+    if (reason !== null && reason !== undefined) return false
+    return Object.entries(delta ?? {}).every(
+      ([field, value]) =>
+        field === 'role' || value === null || value === '' || (Array.isArray(value) && value.length === 0),
+    )
+  })
+}
+
+function failure(error: unknown): { status: number } {
+  const { code, type } = (error ?? {}) as { code?: unknown; type?: unknown } // any of it may be missing
+  return { status: statuses[String(code)] ?? statuses[String(type)] ?? 500 }
+}
+
+/** A response's errors are events of their own kind; a chat's stand in a chunk. */
+function errorEvent(shape: object, operation: string): string {
+  if (operation !== 'responses') return `data: ${JSON.stringify(shape)}\n\n`
+  const { error } = shape as { error: { code: string; message: string; param: null } } // what `refusal` makes
+  const { code, message, param = null } = error
+  return `event: error\ndata: ${JSON.stringify({ type: 'error', sequence_number: 0, code, message, param, error })}\n\n`
 }
 
 interface Told {
