@@ -9,8 +9,11 @@ import { requestHeaders } from './upstream/headers.ts'
 /** What the client is given: a reply of the gateway's own, or an upstream's result and the attempt that has its bytes. */
 export type Answer = Reply | { readonly kind: 'answer'; readonly result: Result; readonly attempt: Attempt | null }
 
-/** Asks. Rejects only with what a plugin threw, or because the client has gone. */
-export async function ask(exchange: LiveExchange, upstream: Upstream): Promise<Answer> {
+/**
+ * Asks. Rejects only with what a plugin threw, or because the client has gone. A Retry says that a plugin would not have this
+ * upstream asked now: that was no attempt. `last` is kept until something is sent.
+ */
+export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answer | null): Promise<Answer | Retry> {
   const { route, gateway, request, body, facts } = exchange
   if (exchange.gone) throw exchange.gone
   exchange.attempt++
@@ -23,7 +26,8 @@ export async function ask(exchange: LiveExchange, upstream: Upstream): Promise<A
     body: overlayOf(body),
   }
   const instead = route.onUpstreamRequest && (await route.onUpstreamRequest(exchange, outgoing))
-  if (instead) return instead.kind === 'retry' ? passedOver : instead
+  if (instead?.kind === 'retry') exchange.attempt--
+  if (instead) return instead
   const { headers } = outgoing
   // Compressed events cannot be read: whoever joins them pays with a few bytes more on the wire.
   const watch = route.watchOf(facts.stream === true)
@@ -37,14 +41,17 @@ export async function ask(exchange: LiveExchange, upstream: Upstream): Promise<A
     route.provider!.dialect,
     watch,
   )
+  discard(last)
   exchange.underway = attempt
   if (exchange.gone) throw exchange.gone
+  // Each attempt adds listeners of the frame's to the response.
+  if (exchange.attempt > 1) exchange.response.setMaxListeners(64)
   connections.send(request, exchange.response, attempt)
   return { kind: 'answer', result: await attempt.result, attempt }
 }
 
-/** Puts a failed attempt on the exchange's list and waits as long as the plugin that wants a retry says. */
-export async function remember(exchange: LiveExchange, result: Result, { after }: Retry): Promise<void> {
+/** Puts a failed attempt on the exchange's list. */
+export function remember(exchange: LiveExchange, result: Result): void {
   const failure: Failure = {
     upstream: exchange.upstream!,
     attempt: exchange.attempt,
@@ -53,10 +60,14 @@ export async function remember(exchange: LiveExchange, result: Result, { after }
     judgement: result.judgement,
   }
   exchange.failures = [...exchange.failures, failure]
-  if (after <= 0) return
+}
+
+/** Waits as long as the plugin that wants a retry says, in ms, or until the client leaves. */
+export async function pause(exchange: LiveExchange, ms: number): Promise<void> {
+  if (ms <= 0) return
   const { underway } = exchange
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, after)
+    const timer = setTimeout(resolve, ms)
     exchange.underway = {
       abort() {
         clearTimeout(timer)
@@ -76,16 +87,4 @@ export function discard(answer: Answer | null): void {
 function bytesOf({ request, gateway }: LiveExchange, body: Body): Buffer | AsyncIterable<Buffer> | null {
   if (body.kind === 'none') return null
   return body.kind === 'json' ? body.bytes : streamBody(request, gateway.config.settings.limits.upload)
-}
-
-/** A plugin would not have this upstream asked. */
-const passedOver: Answer = {
-  kind: 'answer',
-  result: {
-    kind: 'failure',
-    error: Object.assign(new Error('a plugin passed this upstream over'), { code: 'PASSED_OVER' }),
-    judgement: 'elsewhere',
-    ms: 0,
-  },
-  attempt: null,
 }

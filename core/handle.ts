@@ -1,14 +1,18 @@
 /** One exchange's walk, from top to bottom. This file is the architecture. */
-import { ask, discard, remember, type Answer } from './ask.ts'
+import { ask, pause, remember, type Answer } from './ask.ts'
 import { takeBody } from './body/take.ts'
 import { deliver, giveUp } from './deliver.ts'
 import { fault } from './errors.ts'
 import type { LiveExchange } from './exchange.ts'
 import { logExchange } from './observe/line.ts'
+import type { Upstream } from './plugin.ts'
 import { refusalOf, refuseForWantOfUpstream } from './refusal.ts'
 
 /** An exchange asks at most this many upstreams, whatever its plugins say. */
 const mostAttempts = 8
+
+/** Rankings, those included after which a plugin would not have the first upstream asked. */
+const mostRounds = 64
 
 const none: readonly never[] = Object.freeze([])
 
@@ -39,17 +43,31 @@ async function answerTo(exchange: LiveExchange): Promise<Answer> {
   exchange.waits = facts.stream === true && (route.provider.dialect.streamsEvents?.(exchange.query) ?? true)
 
   let last: Answer | null = null
-  while (exchange.attempt < mostAttempts) {
+  let avoided: readonly Upstream[] = none
+  for (let round = 0; exchange.attempt < mostAttempts && round < mostRounds; round++) {
     exchange.passedOver = none
-    const candidates = gateway.candidates(route.provider, facts.model)
+    const candidates = without(avoided, gateway.candidates(route.provider, facts.model))
     const [upstream] = route.rankUpstreams ? await route.rankUpstreams(exchange, candidates) : candidates
     if (!upstream) return last ?? refuseForWantOfUpstream(exchange, candidates)
-    discard(last)
-    last = await ask(exchange, upstream)
+    const answer = await ask(exchange, upstream, last)
+    if (answer.kind === 'retry') {
+      avoided = [...avoided, upstream]
+      await pause(exchange, answer.after)
+      continue
+    }
+    last = answer
     if (last.kind !== 'answer') return last
     const retry = route.onUpstreamResult && (await route.onUpstreamResult(exchange, last.result))
     if (!retry || exchange.body.kind === 'stream') return last
-    await remember(exchange, last.result, retry)
+    remember(exchange, last.result)
+    await pause(exchange, retry.after)
   }
   return last ?? refuseForWantOfUpstream(exchange, [])
+}
+
+/** An upstream that a plugin would not have asked has its next turn when all others have had theirs. */
+function without(avoided: readonly Upstream[], candidates: readonly Upstream[]): readonly Upstream[] {
+  if (avoided.length === 0) return candidates
+  const others = candidates.filter((candidate) => !avoided.includes(candidate))
+  return others.length > 0 ? others : candidates
 }
