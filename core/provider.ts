@@ -141,7 +141,7 @@ const mountOptions = (name: string, url: string | null, prefix: string) =>
       ...(url === null ? {} : { default: url }),
       description:
         url === null
-          ? 'The base address, for upstreams without one of their own.'
+          ? 'The base address, for upstreams without one of their own. Absent: each has its own.'
           : "The API's base address, for upstreams without one of their own.",
     },
   }) as const satisfies Record<string, JSONSchema>

@@ -31,11 +31,11 @@ for (const name of pluginSource.names) {
       assert.equal(between(readme, 'options'), optionTable(plugin), 'stale: npm run generate')
     })
 
-    test('describes every option, and gives it a default or requires it', () => {
+    test('describes every option, and gives it a default, requires it, or says what its absence means', () => {
       const schema = plugin.config as Options // a schema of true or false describes nothing
       assert.ok(schema.description, 'what the plugin does')
       for (const path of undescribed(schema))
-        assert.fail(`${path} has no description, or neither a default nor a place in required`)
+        assert.fail(`${path} has no description, or neither a default nor a place in required, nor "Absent: …"`)
     })
 
     test('knows no hook but the ten moments of an exchange', async () => {
@@ -73,7 +73,8 @@ function undescribed(schema: Options, path = ''): string[] {
     const at = path === '' ? option : `${path}.${option}`
     const inner = value as Options // a schema of true or false describes nothing
     const required = schema.required?.includes(option) ?? false
-    const complete = inner.description !== undefined && (inner.default !== undefined || required)
+    const mayBeAbsent = /Absent: /.test(inner.description ?? '')
+    const complete = inner.description !== undefined && (inner.default !== undefined || required || mayBeAbsent)
     return [...(complete ? [] : [at]), ...undescribed(inner, at)]
   })
 }
