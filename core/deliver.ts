@@ -61,18 +61,17 @@ export async function giveUp(exchange: LiveExchange, error: unknown): Promise<vo
 
 function sendReply(exchange: LiveExchange, { status, headers, body }: StraightReply): void {
   const { response } = exchange
-  sendHead(exchange, {
-    status,
-    headers: { ...headers, 'content-length': String(body.length), 'x-request-id': exchange.id },
-  })
-  exchange.sent = body.length
-  response.end(body)
+  const head: AnswerHead = { status, headers: { ...headers, 'x-request-id': exchange.id }, body }
+  sendHead(exchange, head)
+  const sent = head.body ?? nothing
+  exchange.sent = sent.length
+  response.end(sent)
   if (!exchange.request.complete) linger(exchange)
 }
 
 function relay(exchange: LiveExchange, attempt: Attempt): void {
   const { status, headers } = attempt.head!
-  const head: AnswerHead = { status, headers }
+  const head: AnswerHead = { status, headers, body: null }
   const tap = tapOf(exchange, headers)
   if (tap?.edits) delete headers['content-length']
   const known = headers['content-length'] !== undefined
@@ -104,12 +103,14 @@ export function sendEarlyHead(exchange: LiveExchange): void {
       'x-accel-buffering': 'no',
       'x-request-id': exchange.id,
     },
+    body: null,
   })
 }
 
 function sendHead(exchange: LiveExchange, head: AnswerHead): void {
   head.headers[exchangeHeader] = exchange.id
   exchange.route.onResponse?.(exchange, head)
+  if (head.body) head.headers['content-length'] = String(head.body.length)
   // A flat list: what Node takes with the least work.
   const sent: string[] = []
   for (const name in head.headers) {
@@ -120,6 +121,8 @@ function sendHead(exchange: LiveExchange, head: AnswerHead): void {
   exchange.response.writeHead(head.status, sent)
   exchange.status = head.status
 }
+
+const nothing = Buffer.alloc(0)
 
 /**
  * The answer is out while the client still sends: reads a little on, so that the client gets to read it instead of a reset

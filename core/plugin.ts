@@ -64,6 +64,8 @@ export interface Outgoing {
 export interface AnswerHead {
   status: number
   headers: Headers
+  /** The whole body where it was made here; null where it is an upstream's, whose bytes are not here yet. */
+  body: Buffer | null
 }
 
 export interface Log {

@@ -13,9 +13,9 @@ import {
   type Plugin,
   type PluginContext,
 } from './plugin.ts'
-import { limitTold, restOf } from './rate-limit.ts'
+import { complaintOf, restOf } from './rate-limit.ts'
 
-export { limitTold, restOf, type ErrorAnswer, type RestTold } from './rate-limit.ts'
+export { complaintOf, restOf, type ErrorAnswer, type RestTold } from './rate-limit.ts'
 
 declare module './plugin.ts' {
   interface Facts {
@@ -32,7 +32,7 @@ declare module './plugin.ts' {
 
 /** What a provider makes of a method and a path. */
 export interface Claim {
-  /** A short bounded name such as `messages`; it appears in logs and metrics. */
+  /** A short bounded name such as `messages`; it appears in logs and metrics. `models`: the list, or the one called `model`. */
   readonly operation: string
   /** The path to ask the upstream for, where it differs from the client's. */
   readonly path?: string
@@ -78,6 +78,8 @@ export interface Dialect {
   readonly errorEvent?: (error: object, operation: string) => string
   /** Whether a stream is server-sent events, by the query; true where absent. Comments can be sent only into those. */
   readonly streamsEvents?: (query: string) => boolean
+  /** How this API tells of a model, and of many: for names that the gateway itself has made. */
+  readonly models?: { entry(id: string): object; list(entries: readonly object[]): object }
   /** The body of an error of the gateway's own, in the shape that this API's SDK understands. */
   refusal(status: number, code: string, message: string): object
 }
@@ -109,7 +111,7 @@ const elsewhere = new Set([401, 402, 403, 408, 429, 500, 502, 503, 504, 529])
 
 /**
  * The judgement that every API shares: by status class, by what the answer says of rate limits, and, for a 400, by whether its
- * body tells of a limit or an overload after all.
+ * body tells of a limit, an overload or a refused key after all.
  */
 export function judgeByStatus(result: Unjudged): Judgement {
   if (result.kind === 'failure') return 'elsewhere'
@@ -117,7 +119,7 @@ export function judgeByStatus(result: Unjudged): Judgement {
   const told = restOf(result, Date.now())
   if (told) return { rest: told.rest, scope: told.scope }
   if (elsewhere.has(result.status)) return 'elsewhere'
-  return limitTold(result.body?.toString('utf8', 0, 4096) ?? '') === null ? 'final' : 'elsewhere'
+  return complaintOf(result.body?.toString('utf8', 0, 4096) ?? '') === null ? 'final' : 'elsewhere'
 }
 
 /** The options that every provider has. */

@@ -29,6 +29,10 @@ const dialect: Omit<Dialect, 'authorize'> = {
   fields: { model: 'model', stream: 'stream' },
   usage: addUsage,
   firstEvent: classify,
+  models: {
+    entry: (id) => ({ type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z' }),
+    list: (data) => ({ data, has_more: false, first_id: idOf(data.at(0)), last_id: idOf(data.at(-1)) }),
+  },
   errorEvent: (error) => `event: error\ndata: ${JSON.stringify(error)}\n\n`,
   refusal: (status, _code, message) => ({
     type: 'error',
@@ -41,7 +45,12 @@ function claim(path: string, saysSo: boolean): Claim | null {
   if (path === '/v1/messages/count_tokens') return { operation: 'count_tokens' }
   if (path.startsWith('/v1/messages/')) return { operation: 'batches' }
   if (!saysSo || !path.startsWith('/v1/')) return null
-  return { operation: path === '/v1/models' || path.startsWith('/v1/models/') ? 'models' : 'other' }
+  if (path === '/v1/models') return { operation: 'models' }
+  return path.startsWith('/v1/models/') ? { operation: 'models', model: path.slice('/v1/models/'.length) } : { operation: 'other' }
+}
+
+function idOf(entry: object | undefined): unknown {
+  return entry && 'id' in entry ? entry.id : null
 }
 
 /** https://docs.anthropic.com/en/api/errors; an unreachable upstream is told as such. */

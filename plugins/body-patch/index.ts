@@ -1,4 +1,4 @@
-import { applyPatch, definePlugin, setField, type Body } from 'postern/plugin'
+import { applyPatch, definePlugin, reply, setField, type Body, type Exchange, type Reply } from 'postern/plugin'
 import { jsonField } from 'postern/provider'
 import { config } from './config.ts'
 import { compileRule, type Rule } from './rule.ts'
@@ -25,6 +25,7 @@ export default definePlugin({
     const perAttempt = rules.filter((rule) => rule.perAttempt)
     const mapsModels = rules.some((rule) => rule.mapsModels)
     return {
+      onRequest: rules.some(({ names }) => names.length > 0) ? (exchange) => listModels(rules, exchange) : undefined,
       onBody(exchange) {
         const { facts, body } = exchange
         const asked = facts.model
@@ -48,6 +49,22 @@ export default definePlugin({
     }
   },
 })
+
+/** Where models are mapped, the names that clients may use are the ones that are mapped. */
+function listModels(
+  rules: readonly Rule[],
+  exchange: Exchange<'provider' | 'claim' | 'model', never>,
+): Reply | undefined {
+  const { claim, provider } = exchange.facts
+  const spelt = provider?.dialect.models
+  if (claim?.operation !== 'models' || exchange.method !== 'GET' || !spelt) return undefined
+  const mapped = new Set(rules.filter((rule) => rule.concerns(exchange)).flatMap(({ names }) => names))
+  if (mapped.size === 0) return undefined
+  const { model } = claim
+  if (model !== undefined && !mapped.has(model)) return undefined
+  const told = model === undefined ? spelt.list([...mapped].map((id) => spelt.entry(id))) : spelt.entry(model)
+  return reply(200, JSON.stringify(told), { 'content-type': 'application/json' })
+}
 
 type Holding = Parameters<Rule['holds']>[0]
 

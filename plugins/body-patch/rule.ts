@@ -27,6 +27,10 @@ export interface Rule {
   readonly perAttempt: boolean
   /** Whether it may change the model. */
   readonly mapsModels: boolean
+  /** The models it maps, those that are called by a whole name. */
+  readonly names: readonly string[]
+  /** Whether the client and the provider are such that it could hold, whatever is asked. */
+  concerns(exchange: Seen): boolean
   holds(exchange: Seen, body: Body): boolean
   apply(body: Body): void
   /** The model to ask instead, or null. */
@@ -43,9 +47,13 @@ export function compileRule(edits: Edits, when: Condition | null, unless: Condit
   }
   const holdsWhen = when ? compileCondition(when) : null
   const holdsUnless = unless && !isEmpty(unless) ? compileCondition(unless) : null
+  // What is asked, and of which upstream, makes no difference to which names there are.
+  const concerns = when && compileCondition({ ...when, operation: [], path: [], model: [], upstream: [], field: {} })
   return {
     perAttempt: (when?.upstream.length ?? 0) + (unless?.upstream.length ?? 0) > 0,
     mapsModels: Object.keys(edits.models).length > 0 || 'model' in edits.set,
+    names: Object.keys(edits.models).filter((name) => !name.endsWith('*')),
+    concerns: (exchange) => concerns?.(exchange, emptyHanded) ?? true,
     holds: (exchange, body) => (holdsWhen?.(exchange, body) ?? true) && !(holdsUnless?.(exchange, body) ?? false),
     apply(body) {
       for (const [from, to] of renames) {
@@ -61,6 +69,9 @@ export function compileRule(edits: Edits, when: Condition | null, unless: Condit
     modelFor: compileModels(edits.models),
   }
 }
+
+/** For conditions that look into no body. */
+const emptyHanded = null as unknown as Body
 
 /** A part of the path that is a number. */
 const inList = /(?:^|\.)\d+(?:\.|$)/

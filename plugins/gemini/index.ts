@@ -24,6 +24,14 @@ const dialect: Dialect = {
   },
   usage: addUsage,
   firstEvent: classify,
+  models: {
+    entry: (id) => ({
+      name: `models/${id}`,
+      displayName: id,
+      supportedGenerationMethods: ['generateContent', 'countTokens'],
+    }),
+    list: (models) => ({ models }),
+  },
   streamsEvents: (query) => /[?&]alt=sse(&|$)/.test(query),
   refusal: (status, _code, message) => ({
     error: { code: status, message, status: statusNames[status] ?? (status < 500 ? 'UNKNOWN' : 'INTERNAL') },

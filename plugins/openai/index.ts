@@ -18,6 +18,10 @@ const dialect: Dialect = {
   },
   usage: addUsage,
   firstEvent: classify,
+  models: {
+    entry: (id) => ({ id, object: 'model', created: 0, owned_by: 'postern' }),
+    list: (data) => ({ object: 'list', data }),
+  },
   errorEvent,
   refusal: (status, code, message) => ({
     error: {
@@ -39,7 +43,8 @@ function claim(path: string): Claim | null {
     const operation = match[1]!.replace('/', '.')
     return path.startsWith('/v1/') ? { operation } : { operation, path: `/v1${path}` }
   }
-  if (path === '/v1/models' || path.startsWith('/v1/models/')) return { operation: 'models', weak: true }
+  if (path === '/v1/models') return { operation: 'models', weak: true }
+  if (path.startsWith('/v1/models/')) return { operation: 'models', model: path.slice('/v1/models/'.length), weak: true }
   return path.startsWith('/v1/') ? { operation: 'other', weak: true } : null
 }
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { validateHeaderValue } from 'node:http'
-import { definePlugin } from 'postern/plugin'
+import { definePlugin, type Headers } from 'postern/plugin'
 import { options } from './options.ts'
 import { compilePolicy } from './policy.ts'
 
@@ -57,16 +57,26 @@ export default definePlugin({
               if (isPage(exchange)) exchange.facts.csp_nonce = freshNonce(exchange.id)
             }
           : undefined,
-      onResponse(exchange, { headers }) {
+      onResponse(exchange, head) {
+        const { headers } = head
         if (!isPage(exchange)) return void Object.assign(headers, onEveryAnswer)
         Object.assign(headers, onPages)
         if (policy === null) return
         const nonce = takesNonce ? (exchange.facts.csp_nonce ??= freshNonce(exchange.id)) : ''
         headers['content-security-policy'] = policy.withNonce(nonce)
+        if (takesNonce && config.nonce_in_pages && head.body?.includes(placeholder) && isHtml(headers))
+          head.body = Buffer.from(head.body.toString('latin1').replaceAll(placeholder, nonce), 'latin1')
       },
     }
   },
 })
+
+/** Where a page wants its nonce. */
+const placeholder = '__CSP_NONCE__'
+
+function isHtml(headers: Headers): boolean {
+  return headers['content-encoding'] === undefined && String(headers['content-type']).startsWith('text/html')
+}
 
 /** The headers that have a value. Throws where Node would refuse to send one: at a reload rather than at each answer. */
 function sendable(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

@@ -19,6 +19,12 @@ export const options = {
         "connect-src 'self'; frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'",
       "What pages may load. `__CSP_NONCE__` becomes 'nonce-…'; script-src is given one if need be. Empty: no policy.",
     ),
+    nonce_in_pages: {
+      type: 'boolean',
+      default: true,
+      description:
+        'Whether `__CSP_NONCE__` becomes the nonce in the HTML that plugins answer with. False: only a plugin that reads the fact csp_nonce gets it.',
+    },
     permissions_policy: text(
       'camera=(), geolocation=(), microphone=()',
       'Which abilities of the browser pages may use. Empty: not told.',

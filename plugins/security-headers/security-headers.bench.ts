@@ -12,7 +12,11 @@ const hooks: Hooks = await plugin.setup(context)
 // All that the hook looks at, for a path that no provider claims.
 const exchange = (path: string) =>
   ({ id: 'x', path, facts: { provider: null, csp_nonce: null } }) as unknown as Exchange
-const head = (): AnswerHead => ({ status: 200, headers: { 'content-type': 'application/json', 'content-length': '2' } })
+const head = (): AnswerHead => ({
+  status: 200,
+  headers: { 'content-type': 'application/json', 'content-length': '2' },
+  body: null,
+})
 
 /** The naive way: whatever is answered, the policy is completed and told with a nonce. */
 function always(_exchange: Exchange, { headers }: AnswerHead): void {

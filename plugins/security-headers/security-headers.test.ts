@@ -146,13 +146,28 @@ describe('a page', () => {
     assert.equal(randomness.calls, 1)
   })
 
-  test('cannot be lent a nonce by what somebody has put into it', async () => {
-    const injected = definePlugin({
-      name: 'injected',
+  const marked = (type: string) =>
+    definePlugin({
+      name: 'marked',
       config: { type: 'object' },
-      setup: () => ({ onRequest: () => reply(200, '<script nonce="__CSP_NONCE__">', { 'content-type': 'text/html' }) }),
+      setup: () => ({
+        onRequest: () => reply(200, 'é<script nonce="__CSP_NONCE__"></script>__CSP_NONCE__', { 'content-type': type }),
+      }),
     })
-    assert.equal((await ask('/', {}, [injected])).body, '<script nonce="__CSP_NONCE__">')
+
+  test('has its nonce wherever its markup wants it, and the length that goes with it', async () => {
+    const { headers, body } = await ask('/', {}, [marked('text/html; charset=utf-8')])
+    const nonce = nonceIn(headers)
+    assert.equal(body, `é<script nonce="${nonce}"></script>${nonce}`)
+    assert.equal(headers.get('content-length'), String(Buffer.byteLength(body)))
+  })
+
+  test('keeps its markup where that is not wanted, and so does what is no page', async () => {
+    for (const [type, options] of [
+      ['text/html', { nonce_in_pages: false }],
+      ['text/plain', {}],
+    ] as const)
+      assert.match((await ask('/', options, [marked(type)])).body, /nonce="__CSP_NONCE__"/)
   })
 
   test('is told the policy of this plugin, not one of its own', async () => {
