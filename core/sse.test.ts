@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { eventData, EventReader, longestEvent, withData } from './sse.ts'
+import { runs } from '../test/runs.ts'
 
 const texts = (events: Buffer[]) => events.map(String)
 
@@ -50,7 +51,7 @@ describe('an event reader', () => {
         assert.equal(Buffer.concat([...events, reader.rest()]).toString(), text)
         assert.deepEqual(events.map(eventData).filter(Boolean).map(String), expected)
       }),
-      { numRuns: 2000 },
+      runs(2000),
     )
   })
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { parseTarget } from './target.ts'
+import { runs } from '../test/runs.ts'
 
 describe('a request target', () => {
   test('is a path and a query, as they came', () => {
@@ -54,7 +55,7 @@ describe('a request target', () => {
         assert.doesNotMatch(target.path, /\/\.{1,2}(\/|$)|\\/)
         assert.equal(parseTarget(target.path, 'h')?.path, target.path, 'a parsed path parses to itself')
       }),
-      { numRuns: 5000 },
+      runs(5000),
     )
   })
 })

@@ -14,13 +14,17 @@ if (files.length === 0) {
   process.exit(1)
 }
 // A test that never ends fails the run instead of holding it.
-const runner = ['--test', '--test-isolation=none', '--test-timeout=120000']
+const isLong = Number(process.env.POSTERN_RUNS ?? 1) > 1
+const runner = ['--test', '--test-isolation=none', `--test-timeout=${isLong ? 3_600_000 : 120_000}`]
 const child = spawn(process.execPath, [...runner, ...files], { stdio: 'inherit' })
 // Nor does something that a failed test has left open.
-const deadline = setTimeout(() => {
-  process.stderr.write('the suites did not end within ten minutes: something was left open\n')
-  child.kill('SIGKILL')
-}, 600_000)
+const deadline = setTimeout(
+  () => {
+    process.stderr.write('the suites did not end in time: something was left open\n')
+    child.kill('SIGKILL')
+  },
+  isLong ? 7_200_000 : 600_000,
+)
 child.on('exit', (code) => {
   clearTimeout(deadline)
   process.exit(code ?? 1)

@@ -6,6 +6,7 @@ import { fakeUpstream, json } from '../../test/fake-upstream.ts'
 import { gateway } from '../../test/harness.ts'
 import { emptyBody, JsonBody, overlayOf, streamedBody, unreadBody } from './body.ts'
 import { objectText, parsed } from './json.fixture.ts'
+import { runs } from '../../test/runs.ts'
 
 const body = (text: string) => new JsonBody(Buffer.from(text))
 
@@ -88,7 +89,7 @@ describe('an edited body', () => {
         }
         assert.deepEqual(parsed(often.bytes), parsed(once.bytes))
       }),
-      { numRuns: 2000 },
+      runs(2000),
     )
   })
 })

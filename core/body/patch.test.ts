@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { isObject, objectText, parsed, type Parsed } from './json.fixture.ts'
 import { applyPatch, deleteField, setField, type Edit } from './patch.ts'
 import { isCalled, scanObject } from './scan.ts'
+import { runs } from '../../test/runs.ts'
 
 const patched = (text: string, ...edits: Edit[]) => applyPatch(Buffer.from(text), edits).toString()
 const set = setField
@@ -160,7 +161,7 @@ describe('edits one after the other', () => {
         for (const edit of edits) edited(object, edit)
         assert.deepEqual(parsed(applyPatch(Buffer.from(text), edits)), object)
       }),
-      { numRuns: 4000 },
+      runs(4000),
     )
   })
 
@@ -175,7 +176,7 @@ describe('edits one after the other', () => {
         const members = scanObject(after)!
         for (const name of names) assert.ok(members.filter((member) => isCalled(after, member, name)).length <= 1)
       }),
-      { numRuns: 2000 },
+      runs(2000),
     )
   })
 })

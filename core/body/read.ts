@@ -2,32 +2,77 @@
 import type { IncomingMessage } from 'node:http'
 import { ClientGone, fault, Refused } from '../errors.ts'
 
+/** What a body that announces its length is given at once, at most, in bytes: a promise costs its maker nothing. */
+const firstRoom = 2 ** 20
+
 /**
  * The whole body. Throws Refused (413) as soon as the announced length or the bytes that came exceed `limit` (bytes), and
- * ClientGone where the client leaves first. A body that came in one piece is not copied, any other once.
+ * ClientGone where the client leaves first. A body that came in one piece is not copied. One of known length is copied into
+ * its place as it comes, so that what arrived is not kept twice; one of unknown length is gathered and copied once.
  */
 export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? -1)
   if (announced > limit) return Promise.reject(tooLarge(limit))
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let length = 0
+    const gathered = announced > 0 ? new Placed(announced) : new Gathered()
     request.on('data', (chunk: Buffer) => {
-      length += chunk.length
-      if (length > limit) {
-        request.removeAllListeners('data')
-        request.pause()
-        reject(tooLarge(limit))
-        return
-      }
-      chunks.push(chunk)
+      if (gathered.length + chunk.length <= limit) return gathered.add(chunk)
+      request.removeAllListeners('data')
+      request.pause()
+      reject(tooLarge(limit))
     })
-    request.on('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length)))
+    request.on('end', () => resolve(gathered.whole()))
     request.on('error', () => reject(new ClientGone()))
     request.on('close', () => {
       if (!request.complete) reject(new ClientGone())
     })
   })
+}
+
+/** A body of announced length. Node's parser ends it there: it never comes longer, and a shorter one never ends. */
+class Placed {
+  length = 0
+  readonly #announced: number
+  #bytes: Buffer | null = null
+
+  constructor(announced: number) {
+    this.#announced = announced
+  }
+
+  add(chunk: Buffer): void {
+    if (this.length === 0 && chunk.length === this.#announced) this.#bytes = chunk
+    else chunk.copy(this.#room(this.length + chunk.length), this.length)
+    this.length += chunk.length
+  }
+
+  whole(): Buffer {
+    return this.#bytes ?? Buffer.alloc(0)
+  }
+
+  /** Grows by doubling up to what was announced. */
+  #room(needed: number): Buffer {
+    const before = this.#bytes
+    if (before && before.length >= needed) return before
+    const size = Math.min(this.#announced, Math.max(firstRoom, needed, 2 * (before?.length ?? 0)))
+    const bytes = Buffer.allocUnsafeSlow(size)
+    before?.copy(bytes, 0, 0, this.length)
+    this.#bytes = bytes
+    return bytes
+  }
+}
+
+class Gathered {
+  length = 0
+  readonly #chunks: Buffer[] = []
+
+  add(chunk: Buffer): void {
+    this.#chunks.push(chunk)
+    this.length += chunk.length
+  }
+
+  whole(): Buffer {
+    return this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.length)
+  }
 }
 
 /** The body as it passes through, refused in mid-stream where it exceeds `limit` (bytes). */

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { brokenBytes, objectText, parsed } from './json.fixture.ts'
 import { findMember, scanObject } from './scan.ts'
 import { compiledFrom, room } from './walker.ts'
+import { runs } from '../../test/runs.ts'
 
 const scan = (text: string) => scanObject(Buffer.from(text))
 
@@ -54,7 +55,7 @@ describe('the members of an object', () => {
         assert.ok(scan(text), text)
         agree(Buffer.from(text))
       }),
-      { numRuns: 3000 },
+      runs(3000),
     )
   })
 
@@ -123,7 +124,7 @@ describe('bytes that are no object', () => {
   })
 
   test('are told from objects as JSON.parse does, wherever they broke', () => {
-    fc.assert(fc.property(brokenBytes, agree), { numRuns: 6000 })
+    fc.assert(fc.property(brokenBytes, agree), runs(6000))
   })
 
   test('are told apart whatever each byte is, in a string and outside of one', () => {
@@ -168,7 +169,7 @@ describe('bytes that are no object', () => {
         agree(Buffer.from(`{"${string}":1}`))
         agree(Buffer.from(`${' '.repeat(room - shift)}{"a":"${string}","b":["${string}"]}`))
       }),
-      { numRuns: 3000 },
+      runs(3000),
     )
   })
 
@@ -176,7 +177,7 @@ describe('bytes that are no object', () => {
     const noise = fc.uint8Array({ maxLength: 300 })
     fc.assert(
       fc.property(noise, (noise) => agree(Buffer.concat([Buffer.from('{"a":"'), noise]))),
-      { numRuns: 1000 },
+      runs(1000),
     )
   })
 })

@@ -5,23 +5,24 @@ import { assert as holds, asyncProperty, constantFrom, integer, string, tuple, u
 import { parse as readYaml } from 'yaml'
 import { example, parse } from './load.fixture.ts'
 import { render } from './problems.ts'
+import { runs } from '../../test/runs.ts'
 
 const secret = 'S3cret-value-0123456789'
 
 describe('a text of any kind is a configuration or has problems', () => {
   test('random characters', () =>
-    holds(asyncProperty(string({ unit: 'binary', maxLength: 200 }), isAnswered), { numRuns: 500 }))
+    holds(asyncProperty(string({ unit: 'binary', maxLength: 200 }), isAnswered), runs(500)))
 
   test('random bytes', () =>
     holds(
       asyncProperty(uint8Array({ maxLength: 300 }), (bytes) => isAnswered(Buffer.from(bytes).toString('utf8'))),
-      { numRuns: 500 },
+      runs(500),
     ))
 
   test('pieces of YAML in any order', () =>
     holds(
       asyncProperty(array(constantFrom(...pieces), { maxLength: 40 }), (parts) => isAnswered(parts.join(''))),
-      { numRuns: 1500 },
+      runs(1500),
     ))
 
   test('a sound file with something put in', () => {
@@ -34,7 +35,7 @@ describe('a text of any kind is a configuration or has problems', () => {
     )
     return holds(
       asyncProperty(edits, (changes) => isAnswered(changes.reduce(edited, example))),
-      { numRuns: 1500 },
+      runs(1500),
     )
   })
 

@@ -11,6 +11,7 @@ import * as fc from 'fast-check'
 import { addressOf, close, open } from './listen.ts'
 import { ask, askAndWait, dialects, running, type Running } from './raw-client.ts'
 import { demoHandler } from './server.ts'
+import { runs } from '../../test/runs.ts'
 
 let demo: Running
 before(async () => {
@@ -223,7 +224,7 @@ describe('hostile input', () => {
         assert.equal(broken, null)
         assert.ok(status === 200 || status === 400, `${status}`)
       }),
-      { numRuns: 400 },
+      runs(400),
     )
   })
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { itemsOf } from './items.ts'
+import { runs } from '../../test/runs.ts'
 
 const found = (text: string) => {
   const bytes = Buffer.from(text)
@@ -55,7 +56,7 @@ describe('the items of a list', () => {
           )
         },
       ),
-      { numRuns: 1000 },
+      runs(1000),
     )
   })
 })
