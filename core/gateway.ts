@@ -2,6 +2,7 @@
  * One version of gateway.yaml brought to life. Immutable; a reload builds another one, moves the server's pointer to it and
  * retires this one, which ends with its last exchange.
  */
+import type { Backing } from './backing.ts'
 import { watchExchanges } from './clock.ts'
 import type { Config } from './config/load.ts'
 import type { HookError } from './chain.ts'
@@ -91,6 +92,11 @@ export class Gateway {
   /** How an upstream is reached. */
   target(upstream: Upstream, provider: Provider): Target | Promise<Target> {
     return this.#upstreams.target(upstream, provider)
+  }
+
+  /** The store and the database that its plugins stand on. */
+  get backing(): Backing {
+    return this.#ready.backing
   }
 
   /** No new exchange comes. Resolves when the last one has ended and everything of this gateway is closed. */

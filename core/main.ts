@@ -3,12 +3,34 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { check } from './commands/check.ts'
 import { explain } from './commands/explain.ts'
+import { gates } from './commands/gates.ts'
 import { run } from './commands/run.ts'
+import { sticky } from './commands/sticky.ts'
 
 /** A command: runs to its end and resolves with the exit code. */
 export type Command = (options: { config: string; json: boolean }) => Promise<number>
 
-const commands: Readonly<Record<string, Command>> = { run, check, explain }
+const commands: Readonly<Record<string, Command>> = { run, check, explain, gates }
+
+/** What all of them may be given; only those that need words behind their name take any. */
+interface Values {
+  readonly config: string
+  readonly json: boolean
+  readonly database?: string
+  readonly folder?: string
+  readonly tenant?: string
+  readonly session?: string
+}
+
+const wordy: Readonly<Record<string, (words: readonly string[], values: Values) => Promise<number>>> = {
+  sticky: (words, { config, json, tenant, session }) => sticky({ config, json, words, tenant, session }),
+  async migrate([action, ...more], values) {
+    if (more.length > 0) return misused(`migrate takes one word, not "${more[0]}".`)
+    // What a command does not use is not loaded.
+    const { migrate } = await import('./commands/migrate.ts')
+    return migrate({ ...values, action })
+  },
+}
 
 const help = `postern: the small gate beside your app
 
@@ -18,10 +40,17 @@ Commands
   run      Listen and pass exchanges on, until Ctrl-C (a second one exits at once). SIGHUP reloads the file.
   check    Read the file and say all that is wrong with it: file:line:column, and the cure. Exit code 1 if anything is.
   explain  Say what the file compiles to: who claims what, which plugins are asked in which phase, which upstreams.
+  gates    Say of each compatibility switch whether it may be turned off, and why or why not.
+  migrate  plan: what the database's schema still needs. up: bring it there. status: what has run.
+  sticky   flush: let sessions go, so that their next turn may be answered anywhere.
 
 Options
   -c, --config FILE  The configuration. Default: gateway.yaml
-      --json         check: print the problems as JSON
+      --json         Print as JSON (check, gates, migrate, sticky)
+      --database URL migrate: the database, where it is not the one of the file
+      --folder DIR   migrate: the folder of migrations. Default: those that Postern comes with
+      --tenant T     sticky flush: of this principal only
+      --session S    sticky flush: this session only, as the log names it
   -h, --help         Print this
   -v, --version      Print the version
 `
@@ -37,6 +66,10 @@ async function main(words: string[]): Promise<number> {
       options: {
         config: { type: 'string', short: 'c', default: 'gateway.yaml' },
         json: { type: 'boolean', default: false },
+        database: { type: 'string' },
+        folder: { type: 'string' },
+        tenant: { type: 'string' },
+        session: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
         version: { type: 'boolean', short: 'v', default: false },
       },
@@ -49,6 +82,8 @@ async function main(words: string[]): Promise<number> {
   const [name, ...rest] = positionals
   if (values.help || name === 'help') return say(help)
   if (name === undefined) return misused('Say what to do.')
+  const speaks = Object.hasOwn(wordy, name) ? wordy[name] : undefined
+  if (speaks) return speaks(rest, values)
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (!command) return misused(`There is no command "${name}".`)
   if (rest.length > 0) return misused(`${name} takes no "${rest[0]}"; the file is named with --config.`)

@@ -18,6 +18,10 @@ export { Secret } from './secret.ts'
 import type { Secret } from './secret.ts'
 export { StoreDown, type Slot, type Store, type StoreEntry } from './store/store.ts'
 import type { Store } from './store/store.ts'
+export type { Database, Query } from './database/database.ts'
+import type { Database } from './database/database.ts'
+export type { Principal } from './access/principal.ts'
+import type { Access } from './access/access.ts'
 
 /** What plugins know about an exchange. The owner of a fact adds its type here, by declaration merging. */
 export interface Facts {
@@ -168,6 +172,10 @@ export interface PluginContext<C> {
   readonly log: Log
   /** What sidecars know together: in memory, or in Redis where gateway.yaml says so. */
   readonly store: Store
+  /** PostgreSQL; null where gateway.yaml has none. There for certain if the plugin declares that it needs one. */
+  readonly database: Database | null
+  /** Who may call. Opened for the first plugin that asks. */
+  access(): Promise<Access>
   /** Aborted when this gateway has retired. */
   readonly signal: AbortSignal
   /** Whether a plugin of this gateway reads the fact: do not compute what nobody reads. */
@@ -189,6 +197,7 @@ export type ConfigOf<S extends JSONSchema> = FromSchema<
       { pattern: { type: 'string'; format: 'size' }; output: number },
       { pattern: { type: 'string'; format: 'secret' }; output: Secret },
       { pattern: { type: 'string'; format: 'store' }; output: Secret },
+      { pattern: { type: 'string'; format: 'database' }; output: Secret },
     ]
   }
 >
@@ -201,6 +210,8 @@ export interface Plugin {
   /** Read where a plugin above writes them, null where none does. */
   readonly mayRead: readonly Fact[]
   readonly writes: readonly Fact[]
+  /** Whether it cannot be without a database: a gateway.yaml that has none is refused. */
+  readonly needsDatabase?: boolean
   /** Set by `defineProvider`: the providers whose dialects it builds on. */
   readonly speaks?: readonly string[]
   /** Set by `defineProvider`: makes what this configuration mounts, one for each dialect, all under one name. */
@@ -224,6 +235,7 @@ export function definePlugin<
   /** Facts it can do without: null where no plugin writes them. */
   mayRead?: readonly M[]
   writes?: readonly W[]
+  needsDatabase?: boolean
   setup(context: PluginContext<C>): Hooks<R | M, W> | Promise<Hooks<R | M, W>>
 }): Plugin {
   return {
@@ -232,6 +244,7 @@ export function definePlugin<
     reads: spec.reads ?? [],
     mayRead: spec.mayRead ?? [],
     writes: spec.writes ?? [],
+    needsDatabase: spec.needsDatabase ?? false,
     // Checked against S by the loader and against R and W by the compiler: from here on the gateway only carries them.
     setup: (context) => spec.setup(context as PluginContext<C>),
   }

@@ -45,8 +45,8 @@ const bodyLimit = 16 * 1024
 export function restOf({ status, headers, body }: ErrorAnswer, now: number): RestTold | null {
   if (status < 400) return null
   const text = body === null ? '' : body.toString('utf8', 0, bodyLimit)
-  const told = limitTold(text)
-  if (!mayLimit(status) && told === null) return null
+  const told = complaintOf(text)
+  if (!mayLimit(status) && (told === null || told === 'refused')) return null
   const clock = clockOf(headers, now)
   const plain = plainly(headers, text, clock)
   // Other errors carry the state of the windows as well, but are not about it.
@@ -68,20 +68,23 @@ const limits = new Set(['rate_limit_error', 'rate_limit_exceeded', 'usage_limit_
 const quotas = new Set(['insufficient_quota', 'billing_hard_limit_reached', 'billing_error'])
 const complaint =
   /"(?:type|code|status)"\s*:\s*"(rate_limit_error|rate_limit_exceeded|usage_limit_reached|RESOURCE_EXHAUSTED|insufficient_quota|billing_hard_limit_reached|billing_error|overloaded_error|server_is_overloaded|slow_down)"/g
+const isRefused = /"API_KEY_INVALID"/
 const atCapacity = /model is (?:currently )?(?:at capacity|overloaded)/i
+const isSpent = /credit balance is too low/i
 
 /**
- * Whether the text of an error names a limit, a spent balance or an overload, whatever its status says: some APIs send these
- * with 400, or with 200 inside a stream.
+ * Whether the text of an error names a limit, a spent balance, an overload or a refused key, whatever its status says: some APIs
+ * send these with 400, or with 200 inside a stream.
  */
-export function limitTold(text: string): 'limit' | 'quota' | 'overload' | null {
+export function complaintOf(text: string): 'limit' | 'quota' | 'overload' | 'refused' | null {
+  if (isSpent.test(text)) return 'quota'
   let told: 'limit' | 'overload' | null = atCapacity.test(text) ? 'overload' : null
   for (const [, word = ''] of text.matchAll(complaint)) {
     // The more particular word wins: OpenAI's type may say one thing and its code another.
     if (quotas.has(word)) return 'quota'
     told = limits.has(word) ? 'limit' : (told ?? 'overload')
   }
-  return told
+  return told ?? (isRefused.test(text) ? 'refused' : null)
 }
 
 /** Statuses of which a time to come again is believed. */
@@ -119,7 +122,9 @@ function found(text: string, pattern: RegExp, clock: number): number | null {
 
 /** "Please try again in 1.2s.", "Please retry in 2 minutes": OpenAI's and Google's words for people. */
 function hint(text: string): number | null {
-  const match = /(?:try again|retry) (?:in|after) ([\d.a-z]{1,24})(?: (millisecond|second|minute|hour|day))?/i.exec(text)
+  const match = /(?:try again|retry) (?:in|after) ([\d.a-z]{1,24})(?: (millisecond|second|minute|hour|day))?/i.exec(
+    text,
+  )
   const amount = match?.[1]?.replace(/\.$/, '').toLowerCase()
   const unit = match?.[2]
   if (amount === undefined) return null

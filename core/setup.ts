@@ -1,17 +1,17 @@
 /** Sets up the plugins of a configuration, in order, and takes them down again. */
+import { lastingKey, openAccess, type Access } from './access/access.ts'
+import { openBacking, type Backing } from './backing.ts'
 import { closest, ConfigError, type Problem } from './config/problems.ts'
 import type { Config, PluginEntry } from './config/load.ts'
 import type { House } from './gateway.ts'
 import { Jobs } from './jobs.ts'
 import { phases, type Hooks, type PluginContext } from './plugin.ts'
 import type { Joined } from './route.ts'
-import { openStore } from './store/open.ts'
-import type { Store } from './store/store.ts'
 
 /** The plugins of one gateway, ready to be asked. */
 export interface SetUp {
   readonly joined: Joined[]
-  readonly store: Store
+  readonly backing: Backing
   /** Ends what they have started: tasks, queues, then what they share. */
   end(): Promise<void>
 }
@@ -20,21 +20,24 @@ export interface SetUp {
 export async function setUp(config: Config, house: House): Promise<SetUp> {
   const joined: Joined[] = []
   const endings: (() => Promise<void>)[] = []
-  const setting = config.settings.store.reveal()
-  const storeKey = `store ${setting}`
-  const store = await house.shared.take(
-    storeKey,
-    () => openStore(setting, house.log),
-    (open) => open.close(),
-  )
-  endings.push(() => house.shared.release(storeKey))
+  const backing = await openBacking(config.settings, house)
+  endings.push(() => backing.end())
+  let opened: Promise<Access> | null = null
+  // Opened for the first plugin that asks who may call.
+  const access = () => {
+    if (!opened) {
+      opened = openAccess(config.keys, backing, house.shared, house.log)
+      if (backing.database) endings.splice(1, 0, () => house.shared.release(lastingKey))
+    }
+    return opened
+  }
   const end = async () => {
     const failures: unknown[] = []
     for (const ending of endings.reverse()) await ending().catch((error: unknown) => failures.push(error))
     for (const error of failures) house.log.error({ err: error }, 'a plugin did not end cleanly')
   }
   for (const entry of config.plugins) {
-    const { context, ending } = contextOf(entry, config, house, store)
+    const { context, ending } = contextOf(entry, config, house, backing, access)
     endings.push(ending)
     try {
       const hooks = await entry.plugin.setup(context)
@@ -45,10 +48,16 @@ export async function setUp(config: Config, house: House): Promise<SetUp> {
       throw new ConfigError([problem(config, entry, error)])
     }
   }
-  return { joined, store, end }
+  return { joined, backing, end }
 }
 
-function contextOf(entry: PluginEntry, config: Config, house: House, store: Store) {
+function contextOf(
+  entry: PluginEntry,
+  config: Config,
+  house: House,
+  { store, database }: Backing,
+  access: () => Promise<Access>,
+) {
   const log = house.log.child({ plugin: entry.providers[0]?.name ?? entry.name })
   const controller = new AbortController()
   const jobs = new Jobs(log)
@@ -57,6 +66,8 @@ function contextOf(entry: PluginEntry, config: Config, house: House, store: Stor
     config: entry.config,
     log,
     store,
+    database,
+    access: () => access(),
     signal: controller.signal,
     wants: (fact) => config.plugins.some(({ plugin }) => plugin.reads.includes(fact) || plugin.mayRead.includes(fact)),
     every: (ms, task) => jobs.every(ms, task),

@@ -10,7 +10,7 @@ const importsOf = (path: string) =>
   [...read(path).matchAll(/(?:^|\n)(?:import|export)[^'"\n]*?(?:from )?['"]([^'"]+)['"]|\} from '([^']+)'/g)].map(
     (match) => match[1] ?? match[2] ?? '',
   )
-const isTest = (path: string) => /\.(test|bench|contract)\.ts$/.test(path)
+const isTest = (path: string) => /\.(test|bench|contract|fixture)\.ts$/.test(path)
 
 describe('imports', () => {
   test('are read by this test', () => {
@@ -41,6 +41,10 @@ describe('imports', () => {
     chokidar: /^core\/config\/watch\.ts$/,
     yaml: /^core\/config\//,
     ajv: /^core\/config\//,
+    ioredis: /^core\/store\//,
+    pg: /^core\/database\//,
+    'node-pg-migrate': /^core\/database\//,
+    ws: /^core\/upstream\/ws-/,
   }
   for (const [name, adapter] of Object.entries(adapters)) {
     test(`of ${name} are in one place`, () => {

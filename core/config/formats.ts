@@ -27,6 +27,8 @@ const durationPattern = patternOf(durationUnits)
 const sizePattern = patternOf(sizeUnits)
 const urlPattern = '^https?://[^/?#@\\s\\\\]+(/[^?#\\s\\\\]*)?$'
 const storePattern = '^(memory|(redis|rediss|redis\\+cluster|rediss\\+cluster)://[^\\s]+)$'
+const databasePattern = '^(none|embedded|embedded:[^\\s]+|postgres(ql)?://[^\\s]+)$'
+const datePattern = '^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2}))?$'
 const modelPattern = '^([^*\\s]+\\*?|\\*)$'
 
 export const formats: Readonly<Record<string, Format>> = {
@@ -80,6 +82,19 @@ export const formats: Readonly<Record<string, Format>> = {
     // It may hold a password.
     parse: (text) => new Secret(text),
     cure: () => 'Write memory, or redis://HOST:PORT (rediss:// with TLS, redis+cluster:// for a cluster)',
+  },
+  database: {
+    what: 'a database such as embedded or postgres://user@127.0.0.1/postern',
+    pattern: databasePattern,
+    test: (text) => new RegExp(databasePattern).test(text),
+    parse: (text) => new Secret(text),
+    cure: () => 'Write postgres://USER:PASSWORD@HOST/NAME, embedded, or none',
+  },
+  date: {
+    what: 'a date such as 2027-01-31 or 2027-01-31T12:00:00Z',
+    pattern: datePattern,
+    test: (text) => new RegExp(datePattern).test(text) && !Number.isNaN(Date.parse(text)),
+    cure: () => 'Write YEAR-MONTH-DAY, or a moment with its time zone such as 2027-01-31T12:00:00Z',
   },
   'model-pattern': {
     what: 'a model name such as gpt-5 or gpt-5*',

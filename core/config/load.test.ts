@@ -12,19 +12,17 @@ import { render } from './problems.ts'
 describe('a configuration', () => {
   test('has every setting, though the file has none', async () => {
     const { settings, upstreams, plugins, notes } = await sound('{}')
-    assert.equal(settings.store.reveal(), 'memory')
-    assert.deepEqual(
-      { ...settings, store: null },
-      {
-        store: null,
-        listen: '127.0.0.1:8787',
-        admin: { listen: '127.0.0.1:8788' },
-        log: { level: 'info' },
-        limits: { body: 32 * 2 ** 20, upload: 512 * 2 ** 20, drain: 30_000, header: 32 * 2 ** 10 },
-        timeouts: { connect: 10_000, headers: 600_000, idle: 180_000, hold: 5000, heartbeat: 10_000 },
-        trusted_proxies: [],
-      },
-    )
+    const { store, database, ...others } = settings
+    assert.deepEqual([store.reveal(), database.reveal()], ['memory', 'none'])
+    assert.deepEqual(others, {
+      listen: '127.0.0.1:8787',
+      admin: { listen: '127.0.0.1:8788' },
+      migrate: 'auto',
+      log: { level: 'info' },
+      limits: { body: 32 * 2 ** 20, upload: 512 * 2 ** 20, drain: 30_000, header: 32 * 2 ** 10 },
+      timeouts: { connect: 10_000, headers: 600_000, idle: 180_000, hold: 5000, heartbeat: 10_000 },
+      trusted_proxies: [],
+    })
     assert.deepEqual([upstreams, plugins, notes], [[], [], []])
   })
 

@@ -7,11 +7,13 @@ import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import type { Key } from '../access/key.ts'
 import type { Upstream } from '../plugin.ts'
 import { check, type Draft } from './check.ts'
 import { readYaml } from './document.ts'
 import { checkFacts } from './facts.ts'
-import { readPlugins, type PluginEntry, type PluginSource } from './plugins.ts'
+import { checkKeys, readKeys } from './keys.ts'
+import { readPlugins, type Item, type PluginEntry, type PluginSource } from './plugins.ts'
 import type { Problem } from './problems.ts'
 import { resolveReferences } from './references.ts'
 import { Report } from './report.ts'
@@ -29,6 +31,8 @@ export interface Config {
   /** The gateway's own settings. */
   readonly settings: Settings
   readonly upstreams: readonly Upstream[]
+  /** The keys of the file, by the SHA-256 of each, in hex. */
+  readonly keys: ReadonlyMap<string, Key>
   /** In the order of the list. */
   readonly plugins: readonly PluginEntry[]
   /** What the operator should know although it is no problem. */
@@ -78,15 +82,21 @@ async function read(text: string, file: string, report: Report, options: LoadOpt
   checkUpstreams(draft, items)
   if (!core) return null
   // `check` has held it against the schema that Core is the type of.
-  const { upstreams: list, plugins: _items, ...settings } = core.value as Core
+  const { keys, upstreams: list, plugins: _items, ...settings } = core.value as Core
   checkTimers(draft, settings)
+  checkDatabase(draft, settings, items)
+  checkKeys(draft, keys)
   if (!report.clean) return null
+  const admitted = readKeys(keys)
+  const { upstreams, notes } = readUpstreams(list)
   return Object.freeze({
     file,
     version: versionOf([text, ...references.contents]),
     settings: Object.freeze(settings),
     plugins: Object.freeze(items.flatMap(({ entry }) => entry ?? [])),
-    ...readUpstreams(list),
+    keys: admitted.keys,
+    upstreams,
+    notes: Object.freeze([...notes, ...admitted.notes]),
   })
 }
 
@@ -101,6 +111,14 @@ function checkTimers({ yaml, report }: Draft, { limits, timeouts }: Settings): v
   for (const [map, key, value] of timers) {
     if (value > longestTimer)
       report.add(yaml.offset([map, key]), `${map}.${key} must be at most 24d`, 'Write 24d for "as long as it takes"')
+  }
+}
+
+function checkDatabase({ report }: Draft, { database }: Settings, items: readonly Item[]): void {
+  if (database.reveal() !== 'none') return
+  for (const { plugin, called, offset } of items) {
+    if (plugin?.needsDatabase)
+      report.add(offset, `${called} needs a database`, 'Add database: embedded, or database: postgres://…, to the file')
   }
 }
 

@@ -144,6 +144,48 @@ const upstream = {
   },
 } as const satisfies JSONSchema
 
+const key = {
+  type: 'object',
+  description: 'Somebody who may call, where a plugin asks for keys.',
+  additionalProperties: false,
+  required: ['name', 'key'],
+  properties: {
+    name: {
+      type: 'string',
+      pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$',
+      description: 'What logs and metrics call the caller. Letters, digits, ".", "_" and "-"; each name once.',
+    },
+    key: {
+      type: 'string',
+      format: 'secret',
+      description: 'What the caller sends: "${NAME}" or file:PATH, 16 characters or more. Empty: it is left out.',
+    },
+    group: { type: 'string', minLength: 1, description: 'A name that callers have in common. Absent: none.' },
+    concurrency: {
+      type: 'integer',
+      minimum: 1,
+      description: 'How many exchanges it may have at the same time. Absent: what the plugin concurrency says.',
+    },
+    allow: {
+      type: 'array',
+      items: { type: 'string', format: 'address' },
+      description: 'If not empty, the key is good from these addresses and ranges only.',
+      default: [],
+    },
+    deny: {
+      type: 'array',
+      items: { type: 'string', format: 'address' },
+      description: 'Addresses and ranges from which the key is no good.',
+      default: [],
+    },
+    expires: {
+      type: 'string',
+      format: 'date',
+      description: 'The day, or the moment, from which the key is no good any more. Absent: never.',
+    },
+  },
+} as const satisfies JSONSchema
+
 /** The schema of gateway.yaml, but for the configuration of its plugins. */
 export const coreSchema = {
   type: 'object',
@@ -184,6 +226,21 @@ export const coreSchema = {
         'host and port (Redis, Valkey; a cluster as redis+cluster://).',
       default: 'memory',
     },
+    database: {
+      type: 'string',
+      format: 'database',
+      description:
+        'PostgreSQL, for plugins that need one: postgres://USER:PASSWORD@HOST/NAME; embedded, a real one as a child process, with ' +
+        'its data in .postern/postgres (embedded:FOLDER elsewhere); none.',
+      default: 'none',
+    },
+    migrate: {
+      enum: ['auto', 'check'],
+      description:
+        "What happens to the database's schema at the start: auto brings it up to date, check only says what is missing " +
+        '(`postern migrate up` is then for the operator to run).',
+      default: 'auto',
+    },
     log,
     limits,
     timeouts,
@@ -191,6 +248,13 @@ export const coreSchema = {
       type: 'array',
       items: { type: 'string', format: 'address' },
       description: "Proxies in front of the gateway whose X-Forwarded-For is believed. Empty: nobody's is.",
+      default: [],
+    },
+    keys: {
+      type: 'array',
+      items: key,
+      description:
+        'Who may call, where a plugin such as api-key-auth asks for keys; those of the database may call too.',
       default: [],
     },
     upstreams: {
@@ -213,7 +277,10 @@ export const coreSchema = {
 export type Core = ConfigOf<typeof coreSchema>
 
 /** The gateway's own settings: defaults applied, durations in ms, sizes in bytes. */
-export type Settings = Omit<Core, 'upstreams' | 'plugins'>
+export type Settings = Omit<Core, 'keys' | 'upstreams' | 'plugins'>
 
 /** An upstream as gateway.yaml has it. */
 export type UpstreamSettings = Core['upstreams'][number]
+
+/** A key as gateway.yaml has it. */
+export type KeySettings = Core['keys'][number]

@@ -23,7 +23,7 @@ export function hideAll(yaml: Yaml, report: Report, node: Node | null): void {
 
 function hideByShapes(yaml: Yaml, report: Report, node: Node | null, shapes: readonly Shape[]): void {
   if (node === null) return
-  if (shapes.some(({ format }) => format === 'secret' || format === 'store')) return hideAll(yaml, report, node)
+  if (shapes.some(({ format }) => secretFormats.has(format ?? ''))) return hideAll(yaml, report, node)
   const items = shapes.flatMap(({ items }) => (isSchema(items) ? shapesOf(items) : []))
   for (const item of yaml.items(node)) hideByShapes(yaml, report, item, items)
   for (const [key, value] of yaml.pairs(node)) {
@@ -58,3 +58,6 @@ function schemasOf({ properties, patternProperties, additionalProperties }: Shap
   if (matches.length > 0) return matches.map(([, schema]) => schema)
   return additionalProperties === false ? [] : [additionalProperties ?? true]
 }
+
+/** What may hold a credential. */
+const secretFormats: ReadonlySet<string> = new Set(['secret', 'store', 'database'])

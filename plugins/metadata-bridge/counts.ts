@@ -2,13 +2,13 @@
 import type { Log, Store } from 'postern/plugin'
 import type { Field } from './fields.ts'
 
-/** `metadata_gate:{DAY}:COUNTER`; the day is UTC, in braces so that a cluster keeps it on one node. */
+/** `gate:{DAY}:COUNTER`; the day is UTC, in braces so that a cluster keeps it on one node. `postern gates` reads the first two. */
 export function countKey(day: string, counter: Counter): string {
-  return `metadata_gate:{${day}}:${counter}`
+  return `gate:{${day}}:${counter}`
 }
 
-/** Exchanges, and fallback reads of each field. */
-export type Counter = 'reads' | `fallback_${Field}`
+/** Exchanges, fallback reads, and those of each field. */
+export type Counter = 'metadata_reads' | 'metadata_fallback' | `metadata_fallback_${Field}`
 
 /** How long a day is kept, in ms. */
 const kept = 40 * 24 * 60 * 60 * 1000
@@ -33,7 +33,7 @@ export class Counts {
     const day = new Date().toISOString().slice(0, 10)
     const counted = [...this.#counted]
     this.#counted.clear()
-    const fallbacks = counted.filter(([counter]) => counter !== 'reads')
+    const fallbacks = counted.filter(([counter]) => counter !== 'metadata_reads')
     if (fallbacks.length > 0) this.#log.info(Object.fromEntries(fallbacks), 'metadata was read from the headers of old')
     await Promise.all(
       counted.map(([counter, by]) =>

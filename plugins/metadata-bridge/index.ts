@@ -69,14 +69,15 @@ export default definePlugin({
         const value = parse(field, told)
         if (value === null) continue
         Object.assign(metadata, { [field]: value })
-        counts.add(`fallback_${field}`)
+        counts.add('metadata_fallback')
+        counts.add(`metadata_fallback_${field}`)
       }
     }
 
     return {
       onRequest(exchange) {
         exchange.facts.metadata = noMetadata()
-        counts.add('reads')
+        counts.add('metadata_reads')
       },
       onBody({ facts, body }) {
         const metadata = facts.metadata!

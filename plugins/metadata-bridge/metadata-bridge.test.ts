@@ -106,16 +106,21 @@ describe('the metadata bridge', () => {
       )
       await ask(gw.url, { model: 'm' }, { 'x-prefetched-sticky-account-id': 'old-7' })
       const day = new Date().toISOString().slice(0, 10)
-      const keys = (['reads', 'fallback_prefetched_sticky_account_id', 'fallback_thinking_enabled'] as const).map(
-        (counter) => countKey(day, counter),
-      )
+      const keys = (
+        [
+          'metadata_reads',
+          'metadata_fallback',
+          'metadata_fallback_prefetched_sticky_account_id',
+          'metadata_fallback_thinking_enabled',
+        ] as const
+      ).map((counter) => countKey(day, counter))
       const deadline = Date.now() + 10_000
       let counts: (string | null)[] = []
       while (counts[0] !== '2' && Date.now() < deadline) {
         counts = await store!.getMany(keys)
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
-      assert.deepEqual(counts, ['2', '2', null])
+      assert.deepEqual(counts, ['2', '3', '2', null])
     } finally {
       await gw[Symbol.asyncDispose]()
     }

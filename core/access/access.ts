@@ -1,0 +1,138 @@
+/** Who may call: one verifier for every face. Keys of gateway.yaml come first, then those of the database. */
+import { hash } from 'node:crypto'
+import type { Database } from '../database/database.ts'
+import type { Headers, Log } from '../plugin.ts'
+import type { Shared } from '../shared.ts'
+import type { Store } from '../store/store.ts'
+import { Directory } from './directory.ts'
+import type { Key } from './key.ts'
+import type { Principal } from './principal.ts'
+import { free, type Standing } from './standing.ts'
+import { Standings } from './standings.ts'
+import { checkKey, deny, type Denial } from './verify.ts'
+
+/** Either a caller who may come in, with what it has left to spend, or the reason why not. */
+export type Verdict =
+  | { readonly principal: Principal; readonly standing: Standing; readonly denial: null }
+  | { readonly principal: null; readonly standing: null; readonly denial: Denial }
+
+export interface Access {
+  /** Whether any key could be right: there are some in gateway.yaml, or there is a database. */
+  readonly hasKeys: boolean
+  /** Answers at once where everything is known. Never rejects. */
+  verify(credential: string, client: string): Verdict | Promise<Verdict>
+  /** What a caller has left now; rejects where nobody knows. */
+  standingOf(principal: Principal): Standing | Promise<Standing>
+}
+
+/** The parts that outlive a reload. */
+interface Lasting {
+  readonly directory: Directory
+  readonly standings: Standings
+}
+
+/** Opens it. `keys` are those of gateway.yaml, by the SHA-256 of each, in hex. */
+export async function openAccess(
+  keys: ReadonlyMap<string, Key>,
+  { store, database }: { store: Store; database: Database | null },
+  shared: Pick<Shared, 'take'>,
+  log: Log,
+): Promise<Access> {
+  if (!database) return new Verifier(keys, null, log)
+  const lasting = await shared.take<Lasting>(
+    lastingKey,
+    () => {
+      const directory = new Directory(database, store, log)
+      const standings = new Standings(database, log)
+      directory.onChange(() => standings.forget())
+      return { directory, standings }
+    },
+    async ({ directory, standings }) => {
+      await directory.close()
+      await standings.close()
+    },
+  )
+  return new Verifier(keys, lasting, log)
+}
+
+/** Under which `shared` has it. */
+export const lastingKey = 'access'
+
+class Verifier implements Access {
+  readonly #keys: ReadonlyMap<string, Key>
+  readonly #lasting: Lasting | null
+  readonly #log: Log
+
+  constructor(keys: ReadonlyMap<string, Key>, lasting: Lasting | null, log: Log) {
+    this.#keys = keys
+    this.#lasting = lasting
+    this.#log = log
+  }
+
+  get hasKeys(): boolean {
+    return this.#keys.size > 0 || this.#lasting !== null
+  }
+
+  verify(credential: string, client: string): Verdict | Promise<Verdict> {
+    const digest = hash('sha256', credential)
+    const own = this.#keys.get(digest)
+    if (own) return this.#judge(own, client)
+    if (!this.#lasting) return denied(deny('INVALID_API_KEY'))
+    const found = this.#lasting.directory.find(digest)
+    if (!(found instanceof Promise)) return found ? this.#judge(found, client) : denied(deny('INVALID_API_KEY'))
+    return found.then(
+      (key) => (key ? this.#judge(key, client) : denied(deny('INVALID_API_KEY'))),
+      (error: unknown) => this.#unknown(error),
+    )
+  }
+
+  standingOf(principal: Principal): Standing | Promise<Standing> {
+    return this.#lasting?.standings.of(principal) ?? free
+  }
+
+  #judge(key: Key, client: string): Verdict | Promise<Verdict> {
+    const now = Date.now()
+    const denial = checkKey(key, client, now)
+    if (denial) return denied(denial)
+    const { principal } = key
+    if (principal.keyId !== null) this.#lasting?.directory.touch(principal.keyId)
+    const standing = this.standingOf(principal)
+    if (!(standing instanceof Promise)) return admitted(principal, standing, now)
+    return standing.then(
+      (known) => admitted(principal, known, now),
+      (error: unknown) => this.#unknown(error),
+    )
+  }
+
+  /** Why is for the log; the caller is told that it could not be found out. */
+  #unknown(error: unknown): Verdict {
+    this.#log.error({ err: error }, 'a key could not be verified')
+    return denied(deny('INTERNAL_ERROR'))
+  }
+}
+
+function admitted(principal: Principal, standing: Standing, now: number): Verdict {
+  const denial = standing.check(now)
+  return denial ? denied(denial) : { principal, standing, denial: null }
+}
+
+function denied(denial: Denial): Verdict {
+  return { principal: null, standing: null, denial }
+}
+
+/** Where a client may have put its key, in the order in which it counts; null where it has none. */
+export function credentialIn(headers: Readonly<Headers>, places: readonly Place[]): string | null {
+  for (const place of places) {
+    const value = headers[place]
+    if (typeof value !== 'string') continue
+    const credential = place === 'authorization' ? bearer(value) : value.trim()
+    if (credential !== '') return credential
+  }
+  return null
+}
+
+export type Place = 'authorization' | 'x-api-key' | 'x-goog-api-key'
+
+function bearer(value: string): string {
+  return /^bearer\s/i.test(value) ? value.slice(7).trim() : ''
+}

@@ -1,0 +1,122 @@
+/**
+ * The keys of the database, as this process knows them: its own memory, then the store that sidecars share, then the database. A
+ * change is heard of within a second, from whoever made it.
+ */
+import type { Database } from '../database/database.ts'
+import type { Log } from '../plugin.ts'
+import type { Store } from '../store/store.ts'
+import { Cache, jittered } from './cache.ts'
+import type { Key, KeySource } from './key.ts'
+import { findKey, keyOf, touchKeys, type KeyRow } from './records.ts'
+
+/** Behaviour of the system this one follows: 65 535 keys for 15 s in memory, 300 s in the store, 30 s for keys that nobody has. */
+const capacity = 65_535
+const ownTtl = 15_000
+const sharedTtl = 300_000
+const absentTtl = 30_000
+const patience = 3000
+
+/** A key's last use is written at most this often, in ms. */
+const touchEvery = 30_000
+
+/** On which channel changes are told, in the store and in the database: a key's hash, or `all`. */
+export const changes = 'access_changed'
+
+export class Directory implements KeySource {
+  readonly #database: Database
+  readonly #store: Store
+  readonly #log: Log
+  readonly #cache = new Cache<Key>({ capacity, ttl: ownTtl, absentTtl, patience })
+  readonly #used = new Map<number, number>()
+  readonly #timer: NodeJS.Timeout
+  /** Ends what listens for changes. */
+  #endings: (() => Promise<void>)[] = []
+  #listening: Promise<void>
+  #listeners = new Set<(change: string | null) => void>()
+
+  constructor(database: Database, store: Store, log: Log) {
+    this.#database = database
+    this.#store = store
+    this.#log = log
+    this.#listening = this.#listen()
+    this.#timer = setInterval(() => void this.#touch(), touchEvery)
+    this.#timer.unref()
+  }
+
+  get size(): number {
+    return this.#cache.size
+  }
+
+  find(hash: string): Key | null | Promise<Key | null> {
+    const known = this.#cache.peek(hash)
+    return known === undefined ? this.#cache.load(hash, () => this.#load(hash)) : known
+  }
+
+  /** A key was used: written down some time later. */
+  touch(keyId: number): void {
+    if (!this.#used.has(keyId)) this.#used.set(keyId, 0)
+  }
+
+  /** Told of every change, `null` for changes that may have been missed. */
+  onChange(listener: (change: string | null) => void): void {
+    this.#listeners.add(listener)
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#listening
+    await Promise.all(this.#endings.map((end) => end()))
+    await this.#touch()
+  }
+
+  async #load(hash: string): Promise<Key | null> {
+    const shared = `apikey:auth:${hash}`
+    const remembered = await this.#store.get(shared).catch(() => null)
+    if (remembered === 'none') return null
+    if (remembered !== null) return keyOf(JSON.parse(remembered) as KeyRow) // written below
+    const row = await findKey(this.#database.query, hash)
+    const entry = row
+      ? { key: shared, value: JSON.stringify(row), ttl: jittered(sharedTtl) }
+      : { key: shared, value: 'none', ttl: jittered(absentTtl) }
+    // Nobody waits for the store to remember.
+    this.#store.set(entry).catch(() => {})
+    return row && keyOf(row)
+  }
+
+  async #listen(): Promise<void> {
+    const heard = (change: string | null) => {
+      if (change === null || change === 'all') this.#cache.clear()
+      else this.#cache.forget(change)
+      for (const listener of this.#listeners) listener(change)
+    }
+    const listen = async (open: () => Promise<() => Promise<void>>) => {
+      try {
+        this.#endings.push(await open())
+      } catch (error) {
+        this.#log.warn({ err: error }, 'changes of keys are not heard of at once: they count within 15 s')
+      }
+    }
+    await Promise.all([
+      listen(() => this.#store.subscribe(changes, heard)),
+      // What changes in the database has to leave the store as well, whoever has put it there.
+      listen(() =>
+        this.#database.listen(changes, (change) => {
+          heard(change)
+          if (change !== null && change !== 'all') void this.#store.delete([`apikey:auth:${change}`]).catch(() => {})
+          else void this.#store.deletePrefix('apikey:auth:').catch(() => {})
+        }),
+      ),
+    ])
+  }
+
+  async #touch(): Promise<void> {
+    const now = Date.now()
+    const due = [...this.#used].filter(([, written]) => written === 0).map(([id]) => id)
+    for (const [id, written] of this.#used) if (written !== 0 && now - written > touchEvery) this.#used.delete(id)
+    if (due.length === 0) return
+    for (const id of due) this.#used.set(id, now)
+    await touchKeys(this.#database.query, due).catch(() => {
+      for (const id of due) this.#used.delete(id)
+    })
+  }
+}
