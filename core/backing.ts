@@ -1,43 +1,62 @@
-/** What plugins stand on: the store and the database, opened once per setting and shared by the gateways that come and go. */
+/** What plugins stand on: the store, the database, who may call, where exchanges can be sent. */
+import { openAccess, type Access } from './access/access.ts'
+import type { Config } from './config/load.ts'
 import type { Settings } from './config/schema.ts'
 import type { Database } from './database/database.ts'
 import type { House } from './gateway.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
+import { Upstreams } from './upstream/upstreams.ts'
 
 export interface Backing {
   readonly store: Store
   /** Null where gateway.yaml has none. */
   readonly database: Database | null
-  /** Lets go of both; the last gateway closes them. */
+  readonly upstreams: Upstreams
+  /** Opened for the first plugin that asks who may call. */
+  access(): Promise<Access>
+  /** Lets go of all; the last gateway that shares a part closes it. */
   end(): Promise<void>
 }
 
-/** Opens both and waits for neither: a gateway listens while they are still coming up. */
-export async function openBacking(settings: Settings, { shared, log }: House): Promise<Backing> {
-  const wanted = settings.store.reveal()
-  const storeKey = `store ${wanted}`
-  const store = await shared.take(
-    storeKey,
-    () => openStore(wanted, log),
+/** Opens store and database, once per setting, and waits for neither: a gateway listens while they are still coming up. */
+export async function openBacking(config: Config, { shared, log }: House): Promise<Backing> {
+  const { settings } = config
+  const taken: string[] = []
+  const take = <T>(key: string, open: () => T | Promise<T>, close: (it: T) => void | Promise<void>): Promise<T> => {
+    taken.push(key)
+    return shared.take(key, open, close)
+  }
+  const setting = settings.database.reveal()
+  const store = await take(
+    `store ${settings.store.reveal()}`,
+    () => openStore(settings.store.reveal(), log),
     (open) => open.close(),
   )
-  const setting = settings.database.reveal()
-  const databaseKey = `database ${settings.migrate} ${setting}`
   const database =
     setting === 'none'
       ? null
-      : await shared.take(
-          databaseKey,
+      : await take(
+          `database ${settings.migrate} ${setting}`,
           () => openPrepared(setting, settings.migrate, log),
           (open) => open.close(),
         )
+  const upstreams = new Upstreams(config, shared)
+  let access: Promise<Access> | null = null
   return {
     store,
     database,
+    upstreams,
+    access: () =>
+      (access ??= openAccess(
+        config.keys,
+        { store, database },
+        (open, close) => take(`access ${setting}`, open, close),
+        log,
+      )),
     async end() {
-      if (database) await shared.release(databaseKey)
-      await shared.release(storeKey)
+      await upstreams.close()
+      for (const key of taken.toReversed()) await shared.release(key)
     },
   }
 }

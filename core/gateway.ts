@@ -13,7 +13,7 @@ import type { Claim, Provider } from './provider.ts'
 import { compileRoute, type Joined, type Route } from './route.ts'
 import { setUp, type SetUp } from './setup.ts'
 import type { Shared } from './shared.ts'
-import { Upstreams, type Target } from './upstream/upstreams.ts'
+import type { Target, Upstreams } from './upstream/upstreams.ts'
 
 /** What all gateways of a process have in common. */
 export interface House {
@@ -51,7 +51,7 @@ export class Gateway {
     this.config = config
     this.log = house.log
     this.#ready = ready
-    this.#upstreams = new Upstreams(config, house.shared)
+    this.#upstreams = ready.backing.upstreams
     const list: Joined[] = ready.joined
     const failed = (exchange: { log: Log }, error: HookError) => exchange.log.error({ err: error }, error.message)
     const { timeouts } = config.settings
@@ -112,7 +112,6 @@ export class Gateway {
     }
     this.#endWatch()
     await this.#ready.end()
-    await this.#upstreams.close()
   }
 
   /** The first provider of the list that knows the path; else the first that would pass it on. */

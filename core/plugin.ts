@@ -176,6 +176,10 @@ export interface PluginContext<C> {
   readonly database: Database | null
   /** Who may call. Opened for the first plugin that asks. */
   access(): Promise<Access>
+  /** The upstreams of gateway.yaml. */
+  readonly upstreams: readonly Upstream[]
+  /** Puts further upstreams beside those of gateway.yaml, at any time, in place of those it offered before. */
+  offer(upstreams: readonly Upstream[]): void
   /** Aborted when this gateway has retired. */
   readonly signal: AbortSignal
   /** Whether a plugin of this gateway reads the fact: do not compute what nobody reads. */

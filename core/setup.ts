@@ -1,5 +1,4 @@
 /** Sets up the plugins of a configuration, in order, and takes them down again. */
-import { lastingKey, openAccess, type Access } from './access/access.ts'
 import { openBacking, type Backing } from './backing.ts'
 import { closest, ConfigError, type Problem } from './config/problems.ts'
 import type { Config, PluginEntry } from './config/load.ts'
@@ -20,24 +19,15 @@ export interface SetUp {
 export async function setUp(config: Config, house: House): Promise<SetUp> {
   const joined: Joined[] = []
   const endings: (() => Promise<void>)[] = []
-  const backing = await openBacking(config.settings, house)
+  const backing = await openBacking(config, house)
   endings.push(() => backing.end())
-  let opened: Promise<Access> | null = null
-  // Opened for the first plugin that asks who may call.
-  const access = () => {
-    if (!opened) {
-      opened = openAccess(config.keys, backing, house.shared, house.log)
-      if (backing.database) endings.splice(1, 0, () => house.shared.release(lastingKey))
-    }
-    return opened
-  }
   const end = async () => {
     const failures: unknown[] = []
     for (const ending of endings.reverse()) await ending().catch((error: unknown) => failures.push(error))
     for (const error of failures) house.log.error({ err: error }, 'a plugin did not end cleanly')
   }
   for (const entry of config.plugins) {
-    const { context, ending } = contextOf(entry, config, house, backing, access)
+    const { context, ending } = contextOf(entry, config, house, backing)
     endings.push(ending)
     try {
       const hooks = await entry.plugin.setup(context)
@@ -51,13 +41,7 @@ export async function setUp(config: Config, house: House): Promise<SetUp> {
   return { joined, backing, end }
 }
 
-function contextOf(
-  entry: PluginEntry,
-  config: Config,
-  house: House,
-  { store, database }: Backing,
-  access: () => Promise<Access>,
-) {
+function contextOf(entry: PluginEntry, config: Config, house: House, backing: Backing) {
   const log = house.log.child({ plugin: entry.providers[0]?.name ?? entry.name })
   const controller = new AbortController()
   const jobs = new Jobs(log)
@@ -65,9 +49,11 @@ function contextOf(
   const context: PluginContext<unknown> = {
     config: entry.config,
     log,
-    store,
-    database,
-    access: () => access(),
+    store: backing.store,
+    database: backing.database,
+    access: () => backing.access(),
+    upstreams: config.upstreams,
+    offer: (list) => backing.upstreams.offer(entry.name, list),
     signal: controller.signal,
     wants: (fact) => config.plugins.some(({ plugin }) => plugin.reads.includes(fact) || plugin.mayRead.includes(fact)),
     every: (ms, task) => jobs.every(ms, task),

@@ -2,7 +2,6 @@
 import { hash } from 'node:crypto'
 import type { Database } from '../database/database.ts'
 import type { Headers, Log } from '../plugin.ts'
-import type { Shared } from '../shared.ts'
 import type { Store } from '../store/store.ts'
 import { Directory } from './directory.ts'
 import type { Key } from './key.ts'
@@ -26,21 +25,20 @@ export interface Access {
 }
 
 /** The parts that outlive a reload. */
-interface Lasting {
+export interface Lasting {
   readonly directory: Directory
   readonly standings: Standings
 }
 
-/** Opens it. `keys` are those of gateway.yaml, by the SHA-256 of each, in hex. */
+/** Opens it. `keys` are those of gateway.yaml, by the SHA-256 of each, in hex; `take` is for what outlives a reload. */
 export async function openAccess(
   keys: ReadonlyMap<string, Key>,
   { store, database }: { store: Store; database: Database | null },
-  shared: Pick<Shared, 'take'>,
+  take: (open: () => Lasting, close: (it: Lasting) => Promise<void>) => Promise<Lasting>,
   log: Log,
 ): Promise<Access> {
   if (!database) return new Verifier(keys, null, log)
-  const lasting = await shared.take<Lasting>(
-    lastingKey,
+  const lasting = await take(
     () => {
       const directory = new Directory(database, store, log)
       const standings = new Standings(database, log)
@@ -54,9 +52,6 @@ export async function openAccess(
   )
   return new Verifier(keys, lasting, log)
 }
-
-/** Under which `shared` has it. */
-export const lastingKey = 'access'
 
 class Verifier implements Access {
   readonly #keys: ReadonlyMap<string, Key>

@@ -168,6 +168,15 @@ describe('a Redis that is there and does not answer', () => {
     await until(async () => (await store.publish('c', 'm').catch(() => {}), heard.length > 0))
   })
 
+  test('costs the first that asks 200 ms where nothing else is said', async () => {
+    await using redis = await freshRedis()
+    redis.pause()
+    await using store = closing(openRedisStore(redis.url, recording().log))
+    await assert.rejects(settles(store.get('k')), /no answer within 200 ms/)
+    redis.resume()
+    await until(() => store.health.isUp)
+  })
+
   test('from the start, is an outage as well, and lets the store close', async () => {
     await using redis = await freshRedis()
     redis.pause()

@@ -179,6 +179,9 @@ const slots: Record<string, Sentence> = {
     await store.renew([{ key: key('k'), holder: 'short' }], short)
     await until(async () => (await store.count([key('k')]))[0] === 1)
     assert.equal(await store.acquire(key('k'), 'long', 1, long), true)
+    // What has ended is in nobody's way, although the key lives on.
+    assert.equal(await store.acquire(key('k'), 'next', 2, long), true)
+    assert.equal(await store.acquire(key('k'), 'short', 2, long), false)
   },
   async 'renews many leases at once, and takes those again that have ended'(store, key) {
     const keys = Array.from({ length: 1100 }, (_, at) => key(`k${at}`))

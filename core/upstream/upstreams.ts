@@ -17,20 +17,28 @@ type Serves = (model: string) => boolean
 export class Upstreams {
   readonly #config: Config
   readonly #shared: Shared
-  readonly #keys: string[] = []
-  readonly #byProvider = new Map<string, { all: readonly Upstream[]; serves: readonly (Serves | null)[] | null }>()
-  readonly #targets = new Map<Upstream, Target | Promise<Target>>()
+  readonly #keys = new Map<string, Promise<Connections>>()
+  /** What plugins have offered, each its own list. */
+  readonly #offered = new Map<string, readonly Upstream[]>()
+  readonly #targets = new WeakMap<Upstream, Target | Promise<Target>>()
+  #byProvider: ReadonlyMap<string, Served>
 
   constructor(config: Config, shared: Shared) {
     this.#config = config
     this.#shared = shared
-    for (const name of new Set(config.upstreams.map((upstream) => upstream.provider))) {
-      const all = config.upstreams
-        .filter((upstream) => upstream.provider === name)
-        .toSorted((one, other) => one.priority - other.priority)
-      const serves = all.map((upstream) => (upstream.models ? compileModels(upstream.models) : null))
-      this.#byProvider.set(name, { all, serves: serves.some(Boolean) ? serves : null })
-    }
+    this.#byProvider = served(config.upstreams)
+  }
+
+  /** Puts these beside those of gateway.yaml, in place of what the same plugin offered before. A name counts once: the file's first. */
+  offer(plugin: string, upstreams: readonly Upstream[]): void {
+    this.#offered.set(plugin, upstreams)
+    const names = new Set<string>()
+    const all = [this.#config.upstreams, ...this.#offered.values()].flat().filter(({ name }) => {
+      const isNew = !names.has(name)
+      names.add(name)
+      return isNew
+    })
+    this.#byProvider = served(all)
   }
 
   /** By priority, then in the order of gateway.yaml. Where the model is unknown every upstream is a candidate. */
@@ -56,20 +64,39 @@ export class Upstreams {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#keys.map((key) => this.#shared.release(key)))
+    await Promise.all([...this.#keys.keys()].map((key) => this.#shared.release(key)))
   }
 
   async #open(address: URL, { dialect }: Provider): Promise<Target> {
     const { timeouts } = this.#config.settings
     const key = `connections ${address.origin} ${timeouts.connect} ${timeouts.headers} ${timeouts.idle}`
-    this.#keys.push(key)
-    const connections = await this.#shared.take(
-      key,
-      () => new Connections(new URL(address.origin), timeouts),
-      (open) => open.close(),
-    )
-    return { connections, pathOf: joiner(address.pathname, dialect.version ?? '') }
+    let opening = this.#keys.get(key)
+    if (!opening) {
+      opening = this.#shared.take(
+        key,
+        () => new Connections(new URL(address.origin), timeouts),
+        (open) => open.close(),
+      )
+      this.#keys.set(key, opening)
+    }
+    return { connections: await opening, pathOf: joiner(address.pathname, dialect.version ?? '') }
   }
+}
+
+/** The upstreams of one provider, by priority, and which models each serves; null where all serve every model. */
+interface Served {
+  readonly all: readonly Upstream[]
+  readonly serves: readonly (Serves | null)[] | null
+}
+
+function served(upstreams: readonly Upstream[]): ReadonlyMap<string, Served> {
+  const byProvider = new Map<string, Served>()
+  for (const [name, list] of Map.groupBy(upstreams, ({ provider }) => provider)) {
+    const all = list.toSorted((one, other) => one.priority - other.priority)
+    const serves = all.map((upstream) => (upstream.models ? compileModels(upstream.models) : null))
+    byProvider.set(name, { all, serves: serves.some(Boolean) ? serves : null })
+  }
+  return byProvider
 }
 
 const none: readonly Upstream[] = Object.freeze([])
