@@ -4,6 +4,7 @@ import { render } from './config/problems.ts'
 import { settingsOf } from './commands/gates.ts'
 import { flushPrefix } from './commands/sticky.ts'
 import { evaluateGates, readGateHistory } from './gates.ts'
+import { metricsContentType } from './observe/metrics.ts'
 import type { Sidecar } from './sidecar.ts'
 import { listen } from './server.ts'
 
@@ -13,6 +14,7 @@ type Page = (sidecar: Sidecar, query: URLSearchParams) => Told | Promise<Told>
 const pages: Readonly<Record<string, Page>> = {
   'GET /healthz': health,
   'GET /readyz': readiness,
+  'GET /metrics': (sidecar) => [200, sidecar.metrics()],
   'GET /gates': gates,
   'POST /sticky/flush': flush,
 }
@@ -21,9 +23,9 @@ const pages: Readonly<Record<string, Page>> = {
 export async function openAdmin(sidecar: Sidecar, address: string): Promise<{ url: string; http: HttpServer }> {
   const http = createServer((request, response) => {
     void answer(sidecar, request).then(([status, body]) => {
-      const text = `${JSON.stringify(body, null, 2)}\n`
+      const text = typeof body === 'string' ? body : `${JSON.stringify(body, null, 2)}\n`
       response.writeHead(status, {
-        'content-type': 'application/json',
+        'content-type': typeof body === 'string' ? metricsContentType : 'application/json',
         'content-length': Buffer.byteLength(text),
         'cache-control': 'no-store',
         'x-content-type-options': 'nosniff',
@@ -45,7 +47,8 @@ async function answer(sidecar: Sidecar, { method = 'GET', url = '' }: IncomingMe
   }
 }
 
-type Told = [status: number, body: object]
+/** A text is what Prometheus reads. */
+type Told = [status: number, body: object | string]
 
 /** 200 as long as the process can answer: a refused configuration does not make a sidecar unhealthy, it is only told. */
 function health({ server, retiring, lastProblem, startedAt }: Sidecar): Told {

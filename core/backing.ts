@@ -65,6 +65,5 @@ export async function openBacking(config: Config, { shared, log }: House): Promi
 async function openPrepared(setting: string, migrate: Settings['migrate'], log: House['log']): Promise<Database> {
   const { openDatabase } = await import('./database/database.ts')
   const { prepared } = await import('./database/prepared.ts')
-  const wanted = setting.startsWith('embedded:') ? { embedded: setting.slice('embedded:'.length) } : setting
-  return prepared(openDatabase(wanted, log), { migrate }, log)
+  return prepared(openDatabase(setting, log), { migrate }, log)
 }

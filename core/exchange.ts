@@ -42,7 +42,7 @@ export class LiveExchange implements Exchange {
   attempt = 0
   upstream: Upstream | null = null
   failures: readonly Failure[] = none
-  passedOver: readonly PassedOver[] = none
+  passedOver: PassedOver[] = []
   status = 0
   error: Error | null = null
   /** Bytes of the answer's body that were sent. */
@@ -99,13 +99,8 @@ export class LiveExchange implements Exchange {
     return (this.#log ??= exchangeLog(this.gateway.log, this.id))
   }
 
-  passOver(
-    upstream: Upstream,
-    reason: string,
-    { wait, isLimited = false }: { wait?: number; isLimited?: boolean } = {},
-  ): void {
-    const others = this.passedOver.filter((one) => one.upstream !== upstream)
-    this.passedOver = [...others, { upstream, reason, wait: wait ?? null, isLimited }]
+  passOver(upstream: Upstream, reason: string, more: { wait?: number; isLimited?: boolean } = {}): void {
+    this.passedOver.push({ upstream, reason, wait: more.wait ?? null, isLimited: more.isLimited ?? false })
   }
 
   /** Ends what is under way upstream, because another answer is given. */

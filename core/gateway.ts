@@ -7,7 +7,9 @@ import { watchExchanges } from './clock.ts'
 import type { Config } from './config/load.ts'
 import type { HookError } from './chain.ts'
 import { LiveExchange, type Arrival, type FactSheet } from './exchange.ts'
+import { exchangeMetrics, type ExchangeMetrics } from './observe/exchanges.ts'
 import type { RootLog } from './observe/log.ts'
+import type { MetricsRegistry } from './observe/metrics.ts'
 import type { Log, Upstream } from './plugin.ts'
 import type { Claim, Provider } from './provider.ts'
 import { compileRoute, type Joined, type Route } from './route.ts'
@@ -19,6 +21,7 @@ import type { Target, Upstreams } from './upstream/upstreams.ts'
 export interface House {
   readonly shared: Shared
   readonly log: RootLog
+  readonly metrics: MetricsRegistry
 }
 
 /** Builds a gateway. Throws ConfigError where a plugin cannot be set up; what was set up by then is taken down again. */
@@ -44,12 +47,14 @@ export class Gateway {
   readonly #ready: SetUp
   readonly #facts: FactSheet
   readonly #endWatch: () => void
+  readonly metrics: ExchangeMetrics
   #retired: Promise<void> | null = null
   #empty: (() => void) | null = null
 
   constructor(config: Config, house: House, ready: SetUp) {
     this.config = config
     this.log = house.log
+    this.metrics = exchangeMetrics(house.metrics)
     this.#ready = ready
     this.#upstreams = ready.backing.upstreams
     const list: Joined[] = ready.joined
@@ -68,7 +73,7 @@ export class Gateway {
     const [route, claim] = this.#claim(method, arrival.path, headers)
     // Spread from one template: all exchanges of a gateway share one hidden class.
     const facts = { ...this.#facts, provider: route.provider, claim }
-    const exchange = new LiveExchange(this, route, facts, arrival)
+    const exchange = new LiveExchange(this, route, facts, withoutKey(arrival, route))
     exchange.place = this.exchanges.push(exchange) - 1
     return exchange
   }
@@ -129,6 +134,18 @@ export class Gateway {
     }
     return weak ?? [this.unclaimed, null]
   }
+}
+
+/** A key in the query becomes a header: URLs stand in logs. The header counts, where the client sends both. */
+function withoutKey(arrival: Arrival, { provider }: Route): Arrival {
+  const parameter = provider?.dialect.keyParameter
+  if (!parameter || !arrival.query.includes(`${parameter.name}=`)) return arrival
+  const kept: string[] = []
+  for (const pair of arrival.query.slice(1).split('&')) {
+    if (!pair.startsWith(`${parameter.name}=`)) kept.push(pair)
+    else arrival.request.headers[parameter.header] ??= new URLSearchParams(pair).get(parameter.name) ?? ''
+  }
+  return { ...arrival, query: kept.length > 0 ? `?${kept.join('&')}` : '' }
 }
 
 function isUnder(path: string, prefix: string): boolean {

@@ -26,6 +26,7 @@ export async function handle(exchange: LiveExchange): Promise<void> {
     await deliver(exchange, refusalOf(exchange, error)).catch((again: unknown) => giveUp(exchange, again))
   } finally {
     logExchange(exchange)
+    gateway.metrics.ended(exchange)
     if (route.onEnd) await route.onEnd(exchange)
     gateway.leave(exchange)
   }
@@ -45,9 +46,14 @@ async function answerTo(exchange: LiveExchange): Promise<Answer> {
   let last: Answer | null = null
   let avoided: readonly Upstream[] = none
   for (let round = 0; exchange.attempt < mostAttempts && round < mostRounds; round++) {
-    exchange.passedOver = none
+    if (exchange.passedOver.length > 0) exchange.passedOver = []
     const candidates = without(avoided, gateway.candidates(route.provider, facts.model))
     const [upstream] = route.rankUpstreams ? await route.rankUpstreams(exchange, candidates) : candidates
+    if (!upstream && avoided.length > 0) {
+      // Who was to wait for its turn is better than nobody.
+      avoided = none
+      continue
+    }
     if (!upstream) return last ?? refuseForWantOfUpstream(exchange, candidates)
     const answer = await ask(exchange, upstream, last)
     if (answer.kind === 'retry') {
@@ -57,6 +63,7 @@ async function answerTo(exchange: LiveExchange): Promise<Answer> {
     }
     last = answer
     if (last.kind !== 'answer') return last
+    gateway.metrics.attempted(exchange, last.result)
     const retry = route.onUpstreamResult && (await route.onUpstreamResult(exchange, last.result))
     if (!retry || exchange.body.kind === 'stream') return last
     remember(exchange, last.result)

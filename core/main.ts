@@ -1,11 +1,11 @@
 /** The command line. */
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { check } from './commands/check.ts'
 import { explain } from './commands/explain.ts'
 import { gates } from './commands/gates.ts'
 import { run } from './commands/run.ts'
 import { sticky } from './commands/sticky.ts'
+import { version } from './version.ts'
 
 /** A command: runs to its end and resolves with the exit code. */
 export type Command = (options: { config: string; json: boolean }) => Promise<number>
@@ -99,9 +99,4 @@ function say(text: string): number {
 function misused(reason: string): number {
   process.stderr.write(`postern: ${reason} Try: postern --help\n`)
   return 2
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version // our own file
 }

@@ -21,6 +21,8 @@ import type { Store } from './store/store.ts'
 export type { Database, Query } from './database/database.ts'
 import type { Database } from './database/database.ts'
 export type { Principal } from './access/principal.ts'
+export type { Counter, Gauge, Histogram, Labelled, Metrics } from './observe/metrics.ts'
+import type { Metrics } from './observe/metrics.ts'
 import type { Access } from './access/access.ts'
 
 /** What plugins know about an exchange. The owner of a fact adds its type here, by declaration merging. */
@@ -170,6 +172,8 @@ export interface PluginContext<C> {
   /** Checked against the schema, defaults applied, durations in ms, sizes in bytes, frozen. */
   readonly config: C
   readonly log: Log
+  /** Declared once per process, under a name that begins with `postern_`; a reload finds them again. */
+  readonly metrics: Metrics
   /** What sidecars know together: in memory, or in Redis where gateway.yaml says so. */
   readonly store: Store
   /** PostgreSQL; null where gateway.yaml has none. There for certain if the plugin declares that it needs one. */

@@ -55,6 +55,8 @@ export interface Usage {
 export interface Dialect {
   /** Null where the request is not of this API. `path` has the mount's prefix removed. */
   claims(method: string, path: string, headers: Readonly<Headers>): Claim | null
+  /** A query parameter in which clients of this API send their key: it is moved to a header before anything can log it. */
+  readonly keyParameter?: { readonly name: string; readonly header: string }
   /** Where the body says which model is asked for and whether the answer shall be streamed. */
   readonly fields: { readonly model?: string; readonly stream?: string }
   /** The part of the paths that belongs to a base address which has a path of its own, such as `/v1`. */

@@ -22,7 +22,9 @@ export function refusalOf(exchange: LiveExchange, error: unknown): Refusal | nul
  * of requests are all that stands in the way, 503 otherwise.
  */
 export function refuseForWantOfUpstream(exchange: LiveExchange, candidates: readonly Upstream[]): Refusal {
-  const { facts, failures, passedOver, route, gateway } = exchange
+  const { facts, failures, route, gateway } = exchange
+  // What was said of an upstream last is what counts.
+  const passedOver = [...new Map(exchange.passedOver.map((one) => [one.upstream, one])).values()]
   const unexplained = candidates.filter(
     (candidate) =>
       !failures.some(({ upstream }) => upstream === candidate) &&

@@ -49,6 +49,7 @@ function contextOf(entry: PluginEntry, config: Config, house: House, backing: Ba
   const context: PluginContext<unknown> = {
     config: entry.config,
     log,
+    metrics: house.metrics,
     store: backing.store,
     database: backing.database,
     access: () => backing.access(),

@@ -6,8 +6,12 @@ import { ConfigError, render, type Problem } from './config/problems.ts'
 import { watchConfig } from './config/watch.ts'
 import { buildGateway, type Gateway, type House } from './gateway.ts'
 import type { RootLog } from './observe/log.ts'
+import { openMetrics } from './observe/metrics.ts'
+import { processMetrics } from './observe/metrics-process.ts'
+import { tellState } from './observe/state.ts'
 import { Server } from './server.ts'
 import { Shared } from './shared.ts'
+import { version } from './version.ts'
 
 export interface SidecarOptions {
   /** Path of gateway.yaml. */
@@ -27,7 +31,8 @@ export interface RefusedVersion {
 
 /** Loads, builds and listens. Throws ConfigError with every problem of the file, or an Error that says what cannot be had. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
-  const house: House = { shared: new Shared(), log: options.log }
+  const metrics = openMetrics({ report: (fields, message) => options.log.warn(fields, message) })
+  const house: House = { shared: new Shared(), log: options.log, metrics }
   const config = await read(options)
   options.log.setLevel(config.settings.log.level)
   const gateway = await buildGateway(config, house)
@@ -47,6 +52,8 @@ export class Sidecar {
   /** Gateways that were replaced and still have exchanges. */
   readonly retiring = new Set<Gateway>()
   lastProblem: RefusedVersion | null = null
+  reloads = 0
+  refusedReloads = 0
   url = ''
   adminUrl: string | null = null
   readonly #options: SidecarOptions
@@ -55,11 +62,14 @@ export class Sidecar {
   #watcher: { close(): Promise<void> } | null = null
   #reloading: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | null = null
+  readonly #process: { close(): void }
 
   constructor(options: SidecarOptions, house: House, server: Server) {
     this.#options = options
     this.#house = house
     this.server = server
+    this.#process = processMetrics(house.metrics, { version: version() })
+    tellState(this, house.metrics)
   }
 
   async open(): Promise<void> {
@@ -78,6 +88,11 @@ export class Sidecar {
   /** What outlives its gateways; empty once it has stopped. */
   get shared(): Shared {
     return this.#house.shared
+  }
+
+  /** In the text format of Prometheus. */
+  metrics(): string {
+    return this.#house.metrics.render()
   }
 
   /** Reads the file again and, if all is well, moves to it. Returns the problems that kept it from doing so. */
@@ -102,11 +117,13 @@ export class Sidecar {
       log.setLevel(config.settings.log.level)
       this.#retire(this.server.replace(next))
       this.lastProblem = null
+      this.reloads++
       log.info({ version: config.version }, 'the new configuration is running')
       return []
     } catch (error) {
       const problems = error instanceof ConfigError ? error.problems : [unexpected(this.#options.file, error)]
       this.lastProblem = { at: Date.now(), problems }
+      this.refusedReloads++
       log.error({ problems: problems.map(render) }, 'the new configuration was refused; the old one runs on')
       return problems
     }
@@ -133,6 +150,7 @@ export class Sidecar {
       this.#admin.close(() => resolve())
       this.#admin.closeAllConnections()
     })
+    this.#process.close()
     log.info({}, 'stopped')
     log.flush()
   }

@@ -8,10 +8,12 @@ import { chownSync, mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { findBinaries, unprivileged, type Binaries } from '../core/database/binaries.ts'
 import { openDatabase } from '../core/database/database.ts'
+import { shippedMigrations } from '../core/database/files.ts'
 import { up } from '../core/database/migrate.ts'
 import { createData, startPostmaster, superuser, type Postmaster } from '../core/database/postmaster.ts'
 import { silentLog } from '../core/observe/log.ts'
@@ -21,9 +23,6 @@ export interface FreshDatabase extends AsyncDisposable {
   /** For `openDatabase`, or for a driver. */
   readonly url: string
 }
-
-/** The migrations that Postern comes with. */
-export const migrationsFolder = new URL('../migrations', import.meta.url).pathname
 
 let shared: Promise<(database: string) => string> | undefined
 let template: Promise<string> | undefined
@@ -90,7 +89,16 @@ export async function ownServer({ settings = {}, sources }: OwnServerOptions = {
       return postmaster
     },
     async start() {
-      postmaster = await start()
+      // The children of one that was killed take a moment to notice; as long as one lives its memory is in use.
+      const end = performance.now() + 10_000
+      while (postmaster.isGone) {
+        const started = start().catch(async (error: unknown) => {
+          if (performance.now() > end) throw error
+          await sleep(50)
+          return postmaster
+        })
+        postmaster = await started
+      }
     },
     async kill() {
       process.kill(postmaster.pid, 'SIGKILL')
@@ -168,7 +176,7 @@ async function makeTemplate(): Promise<string> {
   const { name, url } = await freshDatabase()
   const db = openDatabase(url, silentLog)
   try {
-    await up(db, { folder: migrationsFolder })
+    await up(db, { folder: shippedMigrations })
   } finally {
     await db.close()
   }

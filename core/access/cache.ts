@@ -21,7 +21,7 @@ export class Cache<V> {
   readonly #kept = new Map<string, Kept<V>>()
   readonly #asking = new Map<string, Promise<V | null>>()
   /** Counts what was forgotten: an answer that was asked for before must not be kept after. */
-  #generation = 0
+  generation = 0
   hits = 0
   misses = 0
 
@@ -69,22 +69,22 @@ export class Cache<V> {
   }
 
   forget(key: string): void {
-    this.#generation++
+    this.generation++
     this.#kept.delete(key)
     this.#asking.delete(key)
   }
 
   clear(): void {
-    this.#generation++
+    this.generation++
     this.#kept.clear()
     this.#asking.clear()
   }
 
   #ask(key: string, load: () => Promise<V | null>): Promise<V | null> {
-    const generation = this.#generation
+    const generation = this.generation
     const asking = load()
       .then((value) => {
-        if (generation === this.#generation) this.#keep(key, value)
+        if (generation === this.generation) this.#keep(key, value)
         return value
       })
       .finally(() => {

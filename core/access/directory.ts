@@ -74,7 +74,10 @@ export class Directory implements KeySource {
     const remembered = await this.#store.get(shared).catch(() => null)
     if (remembered === 'none') return null
     if (remembered !== null) return keyOf(JSON.parse(remembered) as KeyRow) // written below
+    const { generation } = this.#cache
     const row = await findKey(this.#database.query, hash)
+    // Something has changed meanwhile, perhaps this key: what was read is told, but not passed on.
+    if (generation !== this.#cache.generation) return row && keyOf(row)
     const entry = row
       ? { key: shared, value: JSON.stringify(row), ttl: jittered(sharedTtl) }
       : { key: shared, value: 'none', ttl: jittered(absentTtl) }
@@ -98,12 +101,17 @@ export class Directory implements KeySource {
     }
     await Promise.all([
       listen(() => this.#store.subscribe(changes, heard)),
-      // What changes in the database has to leave the store as well, whoever has put it there.
+      // What changes in the database has to leave the store as well, whoever has put it there, and before anybody asks again.
       listen(() =>
         this.#database.listen(changes, (change) => {
-          heard(change)
-          if (change !== null && change !== 'all') void this.#store.delete([`apikey:auth:${change}`]).catch(() => {})
-          else void this.#store.deletePrefix('apikey:auth:').catch(() => {})
+          const left =
+            change !== null && change !== 'all'
+              ? this.#store.delete([`apikey:auth:${change}`])
+              : this.#store.deletePrefix('apikey:auth:')
+          void left.then(
+            () => heard(change),
+            () => heard(change),
+          )
         }),
       ),
     ])

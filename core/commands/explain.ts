@@ -4,6 +4,7 @@ import { ConfigError, render } from '../config/problems.ts'
 import { buildGateway, type Gateway } from '../gateway.ts'
 import type { Command } from '../main.ts'
 import { silentLog } from '../observe/log.ts'
+import { openMetrics } from '../observe/metrics.ts'
 import { phases, type Phase, type Upstream } from '../plugin.ts'
 import { pluginSource } from '../plugins.ts'
 import type { Route } from '../route.ts'
@@ -13,7 +14,7 @@ export const explain: Command = async ({ config: file }) => {
   try {
     const { config, problems } = await loadConfig(file, { plugins: pluginSource })
     if (!config) throw new ConfigError(problems)
-    const gateway = await buildGateway(config, { shared: new Shared(), log: silentLog })
+    const gateway = await buildGateway(config, { shared: new Shared(), log: silentLog, metrics: openMetrics() })
     process.stdout.write(describe(gateway))
     await gateway.retire()
     return 0

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { freshDatabase } from '../../test/postgres.ts'
+import { freshDatabase, scratchFolder } from '../../test/postgres.ts'
 import { folderOf } from '../database/migrations.fixture.ts'
 import { migrate, type MigrateCommandOptions } from './migrate.ts'
 
@@ -90,6 +90,19 @@ describe('postern migrate', () => {
     const gone = await run({ action: 'status', config: join(folder, 'none.yaml') })
     assert.equal(gone.code, 1)
     assert.match(gone.said, /there is no such file/)
+    await rm(folder, { recursive: true })
+  })
+
+  test('takes the database of gateway.yaml, an embedded one as well', async () => {
+    const folder = scratchFolder('postern-cli-')
+    const config = join(folder, 'gateway.yaml')
+    await using files = await folderOf({ '0001_a.sql': 'CREATE TABLE a (b int)' })
+    await writeFile(config, `plugins: []\ndatabase: "embedded:${join(folder, 'pg')}"\n`)
+    assert.equal((await run({ action: 'up', config, folder: files.path })).told, '1 run: 0001_a')
+    assert.equal((await run({ action: 'status', config, folder: files.path })).code, 0)
+    await using db = await freshDatabase()
+    await writeFile(config, `plugins: []\ndatabase: "${db.url}"\n`)
+    assert.equal((await run({ action: 'status', config, folder: files.path })).code, 3)
     await rm(folder, { recursive: true })
   })
 

@@ -1,12 +1,11 @@
 /** `postern migrate plan|up|status`: brings a database to the schema that this version of Postern needs, or says what that takes. */
-import { fileURLToPath } from 'node:url'
 import { loadConfig } from '../config/load.ts'
 import { ConfigError, render as renderConfig } from '../config/problems.ts'
 import { openDatabase, type Database, type DatabaseSetting } from '../database/database.ts'
+import { shippedMigrations } from '../database/files.ts'
 import { plan, status, up, type MigrateOptions } from '../database/migrate.ts'
 import { MigrationError, render } from '../database/problems.ts'
 import { silentLog } from '../observe/log.ts'
-import { Secret } from '../plugin.ts'
 import { pluginSource } from '../plugins.ts'
 
 export interface MigrateCommandOptions {
@@ -15,7 +14,7 @@ export interface MigrateCommandOptions {
   readonly json: boolean
   /** What comes behind `migrate`. */
   readonly action: string | undefined
-  /** `postgres://…` or `embedded`. */
+  /** `postgres://…`, `embedded` or `embedded:FOLDER`. */
   readonly database?: string
   /** Default: the migrations that Postern comes with. */
   readonly folder?: string
@@ -32,13 +31,10 @@ const terminal: Output = {
   say: (line) => void process.stderr.write(`${line}\n`),
 }
 
-/** The migrations that Postern comes with. */
-export const shippedMigrations = fileURLToPath(new URL('../../migrations', import.meta.url))
-
 /** How long, in ms, the database may take until it answers: an embedded one may have to be made, or to recover. */
 const patience = { postgres: 10_000, embedded: 60_000 }
 
-/** Exit code 0: done, or nothing to do; 1: refused or failed; 2: called wrongly; 3, of `status` alone: something is pending. */
+/** Exit code 0: done, or nothing to do; 1: refused or failed; 2: called wrongly; 3, of `status` alone: something is pending that `up` would run. */
 export async function migrate(options: MigrateCommandOptions, out: Output = terminal): Promise<number> {
   const { action, folder = shippedMigrations, json } = options
   const act = action !== undefined && Object.hasOwn(actions, action) ? actions[action] : undefined
@@ -85,17 +81,17 @@ const actions: Readonly<Record<string, Action>> = {
   },
 
   async status(db, options, json, { tell }) {
-    const { applied, pending, problems } = await status(db, options)
+    const { applied, pending, due, problems } = await status(db, options)
     const isWell = problems.length === 0
     if (json) {
-      tell(pretty({ ok: isWell && pending.length === 0, applied, pending, problems }))
+      tell(pretty({ ok: isWell && due.length === 0, applied, pending, due, problems }))
     } else {
       for (const { name, appliedAt } of applied) tell(`${appliedAt?.toISOString() ?? '?'.padEnd(24)}  ${name}`)
-      for (const name of pending) tell(`${'pending'.padEnd(24)}  ${name}`)
+      for (const name of pending) tell(`${(due.includes(name) ? 'pending' : 'held').padEnd(24)}  ${name}`)
       for (const problem of problems) tell(render(problem))
     }
     if (!isWell) return 1
-    return pending.length > 0 ? 3 : 0
+    return due.length > 0 ? 3 : 0
   },
 }
 
@@ -114,10 +110,8 @@ async function settingOf({ database, config: file }: MigrateCommandOptions): Pro
   if (database !== undefined) return database
   const { config, problems } = await loadConfig(file, { plugins: pluginSource })
   if (!config) throw new ConfigError(problems)
-  // A file without the key has no database.
-  const { database: given } = config.settings as { readonly database?: DatabaseSetting | Secret }
-  const setting = given instanceof Secret ? given.reveal() : given
-  if (setting !== undefined && setting !== 'none') return setting
+  const setting = config.settings.database.reveal()
+  if (setting !== 'none') return setting
   throw new Error(`${file} names no database: add "database: postgres://…" to it, or call with --database URL`)
 }
 

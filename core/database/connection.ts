@@ -25,9 +25,12 @@ export class DatabaseUnavailable extends Error {
 
 /** A PostgreSQL of our own that cannot be started; the message says what to do. */
 export class CannotStart extends Error {
-  constructor(reason: string, options?: ErrorOptions) {
+  /** Whether it may start by itself the next time: what a crash has left behind goes away. */
+  readonly isPassing: boolean
+  constructor(reason: string, { isPassing = false, ...options }: ErrorOptions & { isPassing?: boolean } = {}) {
     super(reason, options)
     this.name = 'CannotStart'
+    this.isPassing = isPassing
   }
 }
 

@@ -1,9 +1,8 @@
 /** What every database does, whoever's PostgreSQL it is. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { migrationsFolder } from '../../test/postgres.ts'
 import { DatabaseUnavailable, type Database } from './database.ts'
-import { readMigrations } from './files.ts'
+import { readMigrations, shippedMigrations } from './files.ts'
 import { status, up } from './migrate.ts'
 import { catalogOf } from './migrations.fixture.ts'
 import { servers, type Opened } from './servers.contract.ts'
@@ -240,9 +239,9 @@ for (const [name, open] of servers) {
     })
 
     test('takes the shipped migrations', async () => {
-      const { files } = await readMigrations(migrationsFolder)
-      assert.equal((await up(db, { folder: migrationsFolder })).length, files.length)
-      assert.deepEqual((await status(db, { folder: migrationsFolder })).problems, [])
+      const { files } = await readMigrations(shippedMigrations)
+      assert.equal((await up(db, { folder: shippedMigrations })).length, files.length)
+      assert.deepEqual((await status(db, { folder: shippedMigrations })).problems, [])
       const lines = await catalogOf(db.query)
       for (const index of [
         'accounts_schedulable_hot',
@@ -254,7 +253,7 @@ for (const [name, open] of servers) {
           index,
         )
       }
-      assert.deepEqual(await up(db, { folder: migrationsFolder }), [])
+      assert.deepEqual(await up(db, { folder: shippedMigrations }), [])
     })
 
     test('closes although somebody keeps a transaction open for ever', async () => {

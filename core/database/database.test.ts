@@ -7,7 +7,7 @@ import { DatabaseUnavailable, openDatabase, sqlState, type Database } from './da
 import { until } from './until.fixture.ts'
 
 test('a setting that is no database is refused', () => {
-  for (const setting of ['mysql://localhost/a', 'none', 'localhost', '']) {
+  for (const setting of ['mysql://localhost/a', 'none', 'localhost', 'embedded1', '']) {
     assert.throws(() => openDatabase(setting, silentLog), /postgres:\/\//)
   }
 })
@@ -16,13 +16,13 @@ describe('a PostgreSQL that is gone', () => {
   test('fails queries at once, and is back as soon as it is back', async () => {
     await using server = await ownServer()
     const db = openDatabase(server.url, silentLog)
+    const load = { isOn: true }
     try {
       await db.query('CREATE TABLE a (b int)')
       const heard: (string | null)[] = []
       await db.listen('c', (payload) => heard.push(payload))
       let answered = 0
       const errors: unknown[] = []
-      const load = { isOn: true }
       const clients = Array.from({ length: 20 }, async () => {
         while (load.isOn) {
           await db.query('INSERT INTO a VALUES (1)').then(
@@ -53,6 +53,7 @@ describe('a PostgreSQL that is gone', () => {
       await db.query(`NOTIFY c, 'again'`)
       await until(() => heard.includes('again'))
     } finally {
+      load.isOn = false
       await db.close()
     }
   })

@@ -43,13 +43,13 @@ export interface Database {
   session<T>(run: (session: Session) => Promise<T>): Promise<T>
   /** Hears NOTIFY on a channel until the function it resolves with is called. See Listener. */
   listen(channel: string, listener: Listener): Promise<() => Promise<void>>
-  /** Resolves when it is up. Rejects after `ms` (default 30 000), or at once when waiting is of no use. */
+  /** Resolves when it is up. Rejects after `ms` (default 30 000; Infinity: never), or at once when waiting is of no use. */
   ready(ms?: number): Promise<void>
   /** Statements under way have 3 s to end. An embedded PostgreSQL is stopped. Never rejects. */
   close(): Promise<void>
 }
 
-/** `postgres://…`, or a PostgreSQL of our own, on a folder. */
+/** `postgres://…`; or a PostgreSQL of our own on a folder: `embedded`, `embedded:FOLDER`. */
 export type DatabaseSetting = string | { readonly embedded: string }
 
 /** Where an embedded PostgreSQL keeps its data unless it is told, from the working directory. */
@@ -69,10 +69,11 @@ const defaults: PoolOptions = {
  */
 export function openDatabase(setting: DatabaseSetting, log: Log, options: Partial<PoolOptions> = {}): Database {
   const limits = { ...defaults, ...options }
-  if (typeof setting === 'string' && setting !== 'embedded') {
+  if (typeof setting === 'string' && !/^embedded(:|$)/.test(setting)) {
     if (!/^postgres(ql)?:\/\//.test(setting)) throw new TypeError('a database is `embedded`, or a URL postgres://…')
     return new PooledDatabase('postgres', { url: setting }, limits, log, null)
   }
-  const server = startEmbedded(typeof setting === 'string' ? defaultFolder : setting.embedded, log)
+  const folder = typeof setting === 'string' ? setting.slice('embedded:'.length) : setting.embedded
+  const server = startEmbedded(folder || defaultFolder, log)
   return new PooledDatabase('embedded', server.target, limits, log, server)
 }

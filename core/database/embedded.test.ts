@@ -8,7 +8,7 @@ import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { scratchFolder } from '../../test/postgres.ts'
 import { silentLog } from '../observe/log.ts'
-import { findBinaries, linked, packageFolder } from './binaries.ts'
+import { findBinaries, linked, packageFolder, unprivileged } from './binaries.ts'
 import { CannotStart, openDatabase, type Database } from './database.ts'
 import { readPidFile } from './postmaster.ts'
 import { until } from './until.fixture.ts'
@@ -125,7 +125,7 @@ describe('an embedded PostgreSQL', () => {
         await db.query('INSERT INTO a VALUES (2)')
         const before = (await pidOf(folder))!
         process.kill(before, 'SIGKILL')
-        await until(() => db.state !== 'up')
+        await until(() => db.state === 'down')
         await db.ready()
         assert.notEqual(await pidOf(folder), before)
         assert.deepEqual(await rowsOf(db), [{ b: 1 }, { b: 2 }])
@@ -153,12 +153,18 @@ describe('an embedded PostgreSQL', () => {
   test('does not mistake a process that has the number of an old one for it', async () => {
     await withData(async (folder) => {
       const data = join(folder, 'data')
-      const stale = `${process.pid}\n${data}\n1700000000\n5432\n/tmp\n\n  1 2\nready   \n`
-      await writeFile(join(data, 'postmaster.pid'), stale)
-      await withOpen(folder, async (db) => {
-        await db.ready()
-        assert.deepEqual(await rowsOf(db), [{ b: 1 }])
-      })
+      // PostgreSQL itself would refuse: to it, a process of its own user is another server.
+      const other = spawn('sleep', ['60'], { ...unprivileged, stdio: 'ignore' })
+      try {
+        const stale = `${other.pid}\n${data}\n1700000000\n5432\n/tmp\n\n  1 2\nready   \n`
+        await writeFile(join(data, 'postmaster.pid'), stale)
+        await withOpen(folder, async (db) => {
+          await db.ready()
+          assert.deepEqual(await rowsOf(db), [{ b: 1 }])
+        })
+      } finally {
+        other.kill()
+      }
     })
   })
 

@@ -42,7 +42,7 @@ export function startEmbedded(folder: string, log: Log, options: EmbeddedOptions
     await refuseOthers(data)
     const onLine = (line: string): void => tell(log, line)
     const started = await startPostmaster(
-      { binaries, data, socket, settings: options.settings, onLine },
+      { binaries, data, socket, settings: options.settings, onLine, leftovers: socket },
       stopping.signal,
     )
     postmaster = started

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { checkStatements } from './check.ts'
 import { problem, type MigrationProblem } from './problems.ts'
 import { splitStatements, tokenize, UnterminatedError, type Statement } from './statements.ts'
@@ -26,6 +27,9 @@ export interface MigrationFolder {
   /** What is wrong with them; nothing may run as long as there is anything. */
   readonly problems: readonly MigrationProblem[]
 }
+
+/** The folder of the migrations that Postern comes with. */
+export const shippedMigrations = fileURLToPath(new URL('../../migrations', import.meta.url))
 
 /** Reads every `.sql` file of a folder. A file that cannot be read as SQL is a problem, not an exception. */
 export async function readMigrations(folder: string): Promise<MigrationFolder> {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { migratedDatabase, migrationsFolder } from '../../test/postgres.ts'
+import { migratedDatabase } from '../../test/postgres.ts'
 import { silentLog } from '../observe/log.ts'
 import { openDatabase, type Database } from './database.ts'
-import { readMigrations } from './files.ts'
+import { readMigrations, shippedMigrations } from './files.ts'
 import { observe, plan, status, up } from './migrate.ts'
 import { folderOf, indexOf, type TestFolder } from './migrations.fixture.ts'
 
@@ -13,7 +13,7 @@ DROP INDEX CONCURRENTLY IF EXISTS users_deleted_at;`
 /** A migrated database with an index on `deleted_at` alone, and a folder that wants it gone. */
 async function withOldIndex(use: (db: Database, folder: TestFolder) => Promise<void>): Promise<void> {
   await using fresh = await migratedDatabase()
-  const { files } = await readMigrations(migrationsFolder)
+  const { files } = await readMigrations(shippedMigrations)
   await using folder = await folderOf({
     ...Object.fromEntries(files.map(({ file, text }) => [file, text])),
     '9001_drop_notx.sql': drop,
@@ -52,13 +52,15 @@ describe('an index that is to be dropped', () => {
       assert.deepEqual(said, [
         '9001_drop_notx.sql held: "users_deleted_at" has been seen without a scan for 0 of 7 days',
       ])
-      assert.deepEqual((await status(db, { folder: folder.path })).pending, ['9001_drop_notx', '9002_after'])
+      const { pending, due } = await status(db, { folder: folder.path })
+      assert.deepEqual([pending, due], [['9001_drop_notx', '9002_after'], []])
       const { rows } = await db.query('SELECT gate, value FROM gate_counters')
       assert.deepEqual(rows, [{ gate: 'index_scans', value: 0 }], 'the first day has been written down')
 
       await remember(db, 6, () => 0)
       assert.match(String(await heldBy(db, folder)), /6 of 7 days/)
       await remember(db, 7, () => 0)
+      assert.deepEqual((await status(db, { folder: folder.path })).due, ['9001_drop_notx', '9002_after'])
       assert.deepEqual(await up(db, { folder: folder.path }), ['9001_drop_notx', '9002_after'])
       assert.equal(await indexOf(db.query, 'users_deleted_at'), null)
     })

@@ -60,7 +60,7 @@ export class Health {
       })
   }
 
-  /** Resolves when it is up. Rejects when that takes longer than `ms`, or will never be. */
+  /** Resolves when it is up. Rejects when that takes longer than `ms` (Infinity: however long), or will never be. */
   ready(ms: number): Promise<void> {
     if (this.state === 'up') return Promise.resolve()
     if (this.#isEnded) return Promise.reject(this.lastError ?? new DatabaseUnavailable('closed'))
@@ -71,9 +71,8 @@ export class Health {
         act()
       }
       const waiter: Waiter = { resolve: () => settle(resolve), reject: (error) => settle(() => reject(error)) }
-      const timer = setTimeout(() => {
-        waiter.reject(this.unavailable(`no answer within ${ms} ms`))
-      }, ms)
+      const late = (): void => waiter.reject(this.unavailable(`no answer within ${ms} ms`))
+      const timer = Number.isFinite(ms) ? setTimeout(late, ms) : undefined
       this.#waiters.add(waiter)
     })
   }
@@ -123,7 +122,7 @@ export class Health {
 
 /** Waiting does not cure it: somebody has to change something. (It is asked again all the same; somebody may.) */
 function isLasting(error: Error): boolean {
-  return error instanceof CannotStart || /^(28|3D)/.test(sqlState(error))
+  return (error instanceof CannotStart && !error.isPassing) || /^(28|3D)/.test(sqlState(error))
 }
 
 function asError(error: unknown): Error {

@@ -46,13 +46,25 @@ export async function readHistory(query: Query): Promise<Applied[]> {
   return rows.map(({ name, sha256, applied_at }) => ({ name, sha256, appliedAt: applied_at }))
 }
 
-/** Where the folder and the history disagree. */
-export function compare({ files }: MigrationFolder, history: readonly Applied[]): MigrationProblem[] {
+/**
+ * Where the folder and the history disagree. `isAheadFine`: a newer version's files, behind all of the folder's, may have run, as
+ * long as none of the folder's is pending.
+ */
+export function compare(
+  { files }: MigrationFolder,
+  history: readonly Applied[],
+  isAheadFine = false,
+): MigrationProblem[] {
   const problems: MigrationProblem[] = []
-  const known = new Map(files.map((file) => [file.name, file]))
+  const known = new Set(files.map((file) => file.name))
   const applied = new Map(history.map((item) => [item.name, item]))
-  const last = files.findLastIndex((file) => applied.has(file.name))
-  for (const { name } of history) if (!known.has(name)) problems.push(problem('MIGRATION_MISSING', `${name}.sql`, 0))
+  const newest = files.at(-1)?.name ?? ''
+  const isAhead = history.some(({ name }) => name > newest)
+  const last = isAhead ? files.length : files.findLastIndex((file) => applied.has(file.name))
+  for (const { name } of history) {
+    if (known.has(name) || (isAheadFine && name > newest)) continue
+    problems.push(problem('MIGRATION_MISSING', `${name}.sql`, 0))
+  }
   for (const [place, { name, file, sha256 }] of files.entries()) {
     const item = applied.get(name)
     if (!item) {

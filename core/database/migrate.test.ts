@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { runner } from 'node-pg-migrate'
 import pg from 'pg'
-import { freshDatabase, migrationsFolder } from '../../test/postgres.ts'
+import { freshDatabase } from '../../test/postgres.ts'
 import { silentLog } from '../observe/log.ts'
 import { openDatabase, type Database } from './database.ts'
-import { readMigrations } from './files.ts'
+import { readMigrations, shippedMigrations } from './files.ts'
 import { plan, status, up, type Planned } from './migrate.ts'
 import { catalogOf, folderOf } from './migrations.fixture.ts'
 import { MigrationError, type MigrationCode } from './problems.ts'
@@ -22,7 +22,7 @@ async function withDatabase(use: (db: Database, url: string) => Promise<void>): 
   }
 }
 
-const shipped = { folder: migrationsFolder }
+const shipped = { folder: shippedMigrations }
 const fails = (code: MigrationCode, place: RegExp) => (error: unknown) => {
   assert.ok(error instanceof MigrationError, String(error))
   assert.equal(error.code, code)
@@ -32,7 +32,7 @@ const fails = (code: MigrationCode, place: RegExp) => (error: unknown) => {
 
 describe('the shipped migrations', () => {
   test('end in the same schema from every place on the way, and from the middle of a file outside a transaction', async () => {
-    const { files } = await readMigrations(migrationsFolder)
+    const { files } = await readMigrations(shippedMigrations)
     let whole: string[] = []
     await withDatabase(async (db) => {
       assert.deepEqual(
@@ -80,7 +80,7 @@ describe('the shipped migrations', () => {
         const others = Array.from({ length: runners }, () => openDatabase(url, silentLog))
         try {
           const ran = await Promise.all(others.map((other) => up(other, shipped)))
-          const names = (await readMigrations(migrationsFolder)).files.map(({ name }) => name)
+          const names = (await readMigrations(shippedMigrations)).files.map(({ name }) => name)
           assert.deepEqual(ran.flat().toSorted(), names)
           assert.deepEqual((await status(db, shipped)).pending, [])
           const { rows } = await db.query('SELECT name FROM pgmigrations ORDER BY id')
@@ -120,6 +120,22 @@ describe('history', () => {
       await up(db, { folder: folder.path })
       await folder.remove('0002_b.sql')
       await assert.rejects(up(db, { folder: folder.path }), fails('MIGRATION_MISSING', /^0002_b\.sql/))
+    })
+  })
+
+  test('that goes further than the folder is well for who says so, as long as nothing of the folder is pending', async () => {
+    await withDatabase(async (db) => {
+      await using folder = await folderOf({ ...files, '0004_d.sql': 'CREATE TABLE d (b int)' })
+      await up(db, { folder: folder.path })
+      await folder.remove('0004_d.sql')
+      const older = { folder: folder.path, isAheadFine: true }
+      await assert.rejects(up(db, { folder: folder.path }), fails('MIGRATION_MISSING', /^0004_d\.sql/))
+      assert.deepEqual([await up(db, older), (await status(db, older)).problems], [[], []])
+      await folder.write('0003_c.sql', 'CREATE TABLE c (b int)')
+      await assert.rejects(up(db, older), fails('MIGRATION_ORDER', /^0003_c\.sql/))
+      await folder.remove('0003_c.sql')
+      await folder.remove('0001_a.sql')
+      await assert.rejects(up(db, older), fails('MIGRATION_MISSING', /^0001_a\.sql/))
     })
   })
 

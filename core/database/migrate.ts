@@ -14,6 +14,11 @@ export interface MigrateOptions {
   readonly folder: string
   /** Hears what happens, in words; `file` is empty where it is about none. */
   readonly progress?: (file: string, text: string) => void
+  /**
+   * Whether a database that a newer version has brought further is well: so that in a rolling update, or after one was taken back,
+   * the version before still starts. Default: it is not.
+   */
+  readonly isAheadFine?: boolean
   /** ms to wait for another runner, and for somebody else's build of the same index. Default: 60 000. */
   readonly lockWait?: number
   /** ms that a statement in a transaction waits for its table; then it is tried again, twice. Default: 5 000. */
@@ -38,19 +43,21 @@ export interface Status {
   readonly applied: readonly Applied[]
   /** Names of files that have not run, in order. */
   readonly pending: readonly string[]
+  /** Those of them that `up` would run now: those in front of the first one that its gate holds. */
+  readonly due: readonly string[]
   /** As long as there is one, `up` refuses. */
   readonly problems: readonly MigrationProblem[]
 }
 
 /** What has run and what has not. Changes nothing. */
-export async function status(db: Pick<Database, 'query'>, { folder }: MigrateOptions): Promise<Status> {
-  const read = await readMigrations(folder)
+export async function status(db: Pick<Database, 'query'>, options: MigrateOptions): Promise<Status> {
+  const read = await readMigrations(options.folder)
   const applied = await readHistory(db.query)
-  return {
-    applied,
-    pending: pendingOf(read, applied).map(({ name }) => name),
-    problems: [...read.problems, ...compare(read, applied)],
-  }
+  const problems = [...read.problems, ...compare(read, applied, options.isAheadFine)]
+  const files = pendingOf(read, applied)
+  const pending = files.map(({ name }) => name)
+  const { count } = await firstHeld(db.query, files)
+  return { applied, pending, due: pending.slice(0, count), problems }
 }
 
 /** What `up` would do to the database as it is, statement by statement. Changes nothing. Throws MigrationError. */
@@ -58,7 +65,7 @@ export async function plan(db: Pick<Database, 'session'>, options: MigrateOption
   const folder = await readChecked(options)
   return db.session(async ({ query }) => {
     const applied = await readHistory(query)
-    refuse(compare(folder, applied))
+    refuse(compare(folder, applied, options.isAheadFine))
     const planned: Planned[] = []
     for (const file of pendingOf(folder, applied)) {
       const statements: PlannedStatement[] = []
@@ -90,9 +97,12 @@ export async function up(db: Pick<Database, 'session' | 'query'>, options: Migra
       (holder) => progress('', `waiting for ${holder}`),
       async () => {
         const history = await readHistory(session.query)
-        refuse(compare(folder, history))
+        refuse(compare(folder, history, options.isAheadFine))
         const pending = pendingOf(folder, history)
-        const free = pending.slice(0, await untilHeld(session.query, pending, progress)).map(({ name }) => name)
+        const { count, reasons } = await firstHeld(session.query, pending)
+        await observeIndexes(session.query, pending)
+        if (reasons.length > 0) progress(pending[count]?.file ?? '', `held: ${reasons.join('; ')}`)
+        const free = pending.slice(0, count).map(({ name }) => name)
         if (free.length === 0) return []
         await session.query(makeChecksumTable)
         for (let attempt = 1; ; attempt++) {
@@ -120,20 +130,16 @@ export async function observe(db: Pick<Database, 'query'>, { folder }: MigrateOp
   await observeIndexes(db.query, pendingOf(await readMigrations(folder), await readHistory(db.query)))
 }
 
-/** How many of the files may run now. */
-async function untilHeld(
+/** How many of the files may run now, and why the next one may not. */
+async function firstHeld(
   query: Query,
   pending: readonly MigrationFile[],
-  progress: (file: string, text: string) => void,
-): Promise<number> {
+): Promise<{ count: number; reasons: readonly string[] }> {
   for (const [count, file] of pending.entries()) {
     const reasons = await indexGate(query, file)
-    if (reasons.length === 0) continue
-    await observeIndexes(query, pending)
-    progress(file.file, `held: ${reasons.join('; ')}`)
-    return count
+    if (reasons.length > 0) return { count, reasons }
   }
-  return pending.length
+  return { count: pending.length, reasons: [] }
 }
 
 async function readChecked({ folder }: MigrateOptions): Promise<MigrationFolder> {

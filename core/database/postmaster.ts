@@ -107,7 +107,7 @@ export async function startPostmaster(options: PostmasterOptions, signal?: Abort
     clearTimeout(timer)
   }
   while (!isGone && !signal?.aborted && !(await isReady(data, child.pid))) await sleep(20)
-  if (isGone) throw new CannotStart(await gone)
+  if (isGone) throw new CannotStart(await gone, { isPassing: true })
   if (signal?.aborted) {
     await stop()
     throw new CannotStart('stopped while it was starting')

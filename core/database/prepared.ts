@@ -1,14 +1,11 @@
 /** A database whose schema is this version's: until it is, queries are refused as those of a database that is down are. */
-import { fileURLToPath } from 'node:url'
 import type { Log } from '../plugin.ts'
 import { backoff } from './backoff.ts'
 import { DatabaseUnavailable, messageOf } from './connection.ts'
 import type { Database, Listener, Query, Session, State } from './database.ts'
+import { shippedMigrations } from './files.ts'
 import { observe, status, up } from './migrate.ts'
 import { render } from './problems.ts'
-
-/** The migrations that Postern comes with. */
-export const shippedMigrations = fileURLToPath(new URL('../../migrations', import.meta.url))
 
 export interface Preparation {
   /** `auto` brings the schema up to date, `check` waits until somebody has. */
@@ -72,13 +69,11 @@ class PreparedDatabase implements Database {
     await this.#db.ready(ms)
     if (this.#isReady) return
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(
-        () => {
-          this.#waiters.delete(done)
-          reject(this.#notYet())
-        },
-        Math.max(0, until - performance.now()),
-      )
+      const late = () => {
+        this.#waiters.delete(done)
+        reject(this.#notYet())
+      }
+      const timer = Number.isFinite(ms) ? setTimeout(late, Math.max(0, until - performance.now())) : undefined
       const done = () => {
         clearTimeout(timer)
         if (this.#isReady) resolve()
@@ -125,16 +120,17 @@ class PreparedDatabase implements Database {
   async #migrate(): Promise<void> {
     const ran = await up(this.#db, {
       folder: this.#options.folder,
+      // A newer version may have been here: what it adds, this one does not look at.
+      isAheadFine: true,
       progress: (file, text) => this.#log.info({ file }, `migration: ${text}`),
     })
     if (ran.length > 0) this.#log.info({ ran }, 'the schema of the database was brought up to date')
   }
 
   async #check(): Promise<void> {
-    const { pending, problems } = await status(this.#db, this.#options)
+    const { due, problems } = await status(this.#db, { ...this.#options, isAheadFine: true })
     if (problems[0]) throw new Error(render(problems[0]))
-    if (pending.length > 0)
-      throw new Error(`${pending.join(', ')} have not run: run postern migrate up, or set migrate: auto`)
+    if (due.length > 0) throw new Error(`${due.join(', ')} have not run: run postern migrate up, or set migrate: auto`)
   }
 
   #later(ms: number, attempt: number): void {

@@ -17,6 +17,13 @@ const before = (first: string, second: string, options = {}) =>
     ],
   })
 
+/** A gateway before one upstream, patient for ten ms. */
+const lone = (url: string, options = {}) =>
+  gateway({
+    plugins: ['openai', { failover: { same_upstream_delay: '10ms', ...options } }],
+    upstreams: [{ name: 'one', provider: 'openai', url, key: 'key' }],
+  })
+
 describe('failover asks the next upstream', () => {
   for (const status of [401, 403, 408, 429, 500, 502, 503, 504, 529]) {
     test(`when the first answers ${status}`, async () => {
@@ -56,9 +63,21 @@ describe('failover asks the next upstream', () => {
         status_code: line?.status_code,
         error: line?.error,
         retry_count: line?.retry_count,
+        switch_count: line?.switch_count,
+        max_switches: line?.max_switches,
+        next: line?.next,
       },
-      { account_id: 'first', status_code: null, error: 'ECONNREFUSED', retry_count: 1 },
+      {
+        account_id: 'first',
+        status_code: null,
+        error: 'ECONNREFUSED',
+        retry_count: 1,
+        switch_count: 0,
+        max_switches: 2,
+        next: 'other',
+      },
     )
+    assert.ok(line?.exchange)
   })
 
   test('when the first lets the headers wait too long', async () => {
@@ -68,11 +87,12 @@ describe('failover asks the next upstream', () => {
       plugins: ['openai', 'failover'],
       timeouts: { headers: '1s' },
       upstreams: [
-        { name: 'first', provider: 'openai', url: first.url },
-        { name: 'second', provider: 'openai', url: second.url },
+        { name: 'first', provider: 'openai', url: first.url, priority: 1 },
+        { name: 'second', provider: 'openai', url: second.url, priority: 2 },
       ],
     })
     assert.equal((await ask(gw)).status, 200)
+    assert.equal(first.asked.length, 1)
   })
 })
 
@@ -87,14 +107,15 @@ describe('failover does not ask again', () => {
     assert.equal(second.asked.length, 0)
   })
 
-  test('after the first byte of a stream', async () => {
+  test('after the first content of a stream', async () => {
     await using first = await fakeUpstream((_asked, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
-      response.write('data: 1\n\n', () => response.destroy())
+      response.write('data: {"choices":[{"delta":{"content":"one"}}]}\n\n', () => response.destroy())
     })
     await using second = await fakeUpstream(json(200, {}))
     await using gw = await before(first.url, second.url)
-    await assert.rejects(async () => (await ask(gw)).text())
+    const text = await (await ask(gw, '{"model":"m","stream":true}')).text().catch(() => '')
+    assert.doesNotMatch(text, /two|\[DONE\]/)
     assert.equal(second.asked.length, 0)
   })
 
@@ -119,6 +140,62 @@ describe('failover does not ask again', () => {
     assert.equal(second.asked.length, 0)
   })
 
+  test('what may have been carried out and would create something twice', async () => {
+    for (const [status, times] of [
+      [500, 0],
+      [504, 0],
+      [429, 1],
+      [503, 1],
+    ] as const) {
+      await using first = await fakeUpstream(json(status, {}))
+      await using second = await fakeUpstream(json(200, {}))
+      await using gw = await before(first.url, second.url)
+      const headers = { 'content-type': 'application/json' }
+      await fetch(`${gw.url}/v1/batches`, { method: 'POST', headers, body: '{"input_file_id":"f"}' })
+      assert.equal(second.asked.length, times, `after ${status}`)
+    }
+  })
+
+  test('what was sent to a connection that then broke, if it would create something twice', async () => {
+    await using first = await fakeUpstream((_asked, _response, request) => void request.socket.resetAndDestroy())
+    await using second = await fakeUpstream(json(200, {}))
+    await using gw = await before(first.url, second.url)
+    const headers = { 'content-type': 'application/json' }
+    const answer = await fetch(`${gw.url}/v1/batches`, { method: 'POST', headers, body: '{}' })
+    assert.equal(answer.status, 502)
+    assert.equal(second.asked.length, 0)
+    assert.equal(gw.records.find(({ level }) => level === 'warn')?.not_retried, 'it may have been carried out')
+  })
+
+  test('when the client has left', async () => {
+    let reached = () => {}
+    const isThere = new Promise<void>((resolve) => (reached = resolve))
+    await using first = await fakeUpstream(() => reached())
+    await using second = await fakeUpstream(json(200, {}))
+    await using gw = await before(first.url, second.url)
+    const leaving = new AbortController()
+    const body = '{"model":"m"}'
+    const headers = { 'content-type': 'application/json' }
+    const asked = fetch(`${gw.url}/v1/chat/completions`, { method: 'POST', headers, body, signal: leaving.signal })
+    await isThere
+    leaving.abort()
+    await assert.rejects(asked)
+    await gw.stop()
+    assert.equal(second.asked.length, 0)
+    assert.ok(!gw.records.some(({ message }) => message.startsWith('failover')), 'nor is it held against the upstream')
+  })
+
+  test('when the retry budget is spent', async () => {
+    await using first = await fakeUpstream(json(500, {}))
+    await using second = await fakeUpstream(json(200, {}))
+    const budget = { share: 0.25, floor: 0 }
+    await using gw = await before(first.url, second.url, { budget, circuit: { enabled: false } })
+    const statuses = []
+    for (let times = 0; times < 8; times++) statuses.push((await ask(gw)).status)
+    assert.deepEqual(statuses, [500, 500, 500, 200, 500, 500, 500, 200], 'a quarter of the exchanges')
+    assert.ok(gw.records.some(({ not_retried }) => not_retried === 'the retry budget is spent'))
+  })
+
   test('for a status that is not on the list it was given', async () => {
     await using first = await fakeUpstream(json(500, {}))
     await using second = await fakeUpstream(json(200, {}))
@@ -139,21 +216,38 @@ describe('where no upstream is left', () => {
     assert.equal(first.asked.length + second.asked.length, 2)
   })
 
-  test('a lone upstream that broke is asked again, one that said no is not', async () => {
+  test('a lone upstream that broke is asked once more, one that said no is not', async () => {
     let times = 0
     await using upstream = await fakeUpstream((asked, response, request) => {
-      if (++times < 3) request.socket.resetAndDestroy()
+      if (++times < 2) request.socket.resetAndDestroy()
       else return json(200, {})(asked, response, request)
     })
-    await using gw = await gateway({
-      plugins: ['openai', 'failover'],
-      upstreams: [{ name: 'one', provider: 'openai', url: upstream.url }],
-    })
+    await using gw = await lone(upstream.url)
     assert.equal((await ask(gw)).status, 200)
+    const line = gw.records.find(({ level }) => level === 'warn')
+    assert.equal(line?.next, 'same')
+    assert.ok(Number(line?.delay_ms) >= 8 && Number(line?.delay_ms) <= 12, 'ten ms, give or take a fifth')
     upstream.script = json(401, {})
     const before = upstream.asked.length
     assert.equal((await ask(gw)).status, 401)
     assert.equal(upstream.asked.length, before + 1)
+  })
+
+  test('a lone upstream is asked again as often as it is told to, and 0 means never', async () => {
+    for (const same_upstream_retries of [0, 1, 3]) {
+      await using upstream = await fakeUpstream(json(500, {}))
+      await using gw = await lone(upstream.url, { same_upstream_retries, attempts: 8 })
+      assert.equal((await ask(gw)).status, 500)
+      assert.equal(upstream.asked.length, same_upstream_retries + 1)
+    }
+  })
+
+  test('no attempt begins after the deadline', async () => {
+    await using upstream = await fakeUpstream(json(500, {}))
+    await using gw = await lone(upstream.url, { same_upstream_delay: '2s', deadline: '1s' })
+    assert.equal((await ask(gw)).status, 500)
+    assert.equal(upstream.asked.length, 1)
+    assert.equal(gw.records.find(({ level }) => level === 'warn')?.not_retried, 'the deadline has passed')
   })
 
   test('and none answered, the client is told 502', async () => {

@@ -1,57 +1,148 @@
-import { definePlugin, retry, type Failure } from 'postern/plugin'
+import { definePlugin, retry, type Upstream } from 'postern/plugin'
+import { again } from './again.ts'
+import { RetryBudget } from './budget.ts'
+import { choose } from './choose.ts'
+import { config } from './config.ts'
+import { learn, learnBreak } from './learn.ts'
+import { Members, type Member } from './members.ts'
+import { isAccountBound, stripReasoning } from './reasoning.ts'
+import { endProof, rememberUnreadable, type Asking, type Room } from './room.ts'
+import { Together } from './together.ts'
+import { verdictOf } from './verdict.ts'
 
-/** Asks another upstream when one fails, before the client was told anything. */
+export type { Decision } from './room.ts'
+
+/** How often the rests that other processes have written are read, in ms. They are told at once as well. */
+const pullEvery = 5000
+
+/** Chooses among upstreams, and asks another one when one fails, before the client was told anything. */
 export default definePlugin({
   name: 'failover',
-  config: {
-    type: 'object',
-    description:
-      'Asks the next upstream when one cannot be reached or answers with an error that another may not have.',
-    additionalProperties: false,
-    properties: {
-      attempts: {
-        type: 'integer',
-        minimum: 1,
-        maximum: 8,
-        default: 3,
-        description: 'How many times upstreams are asked for one exchange at most, the first included.',
-      },
-      statuses: {
-        type: 'array',
-        items: { type: 'integer', minimum: 400, maximum: 599 },
-        default: [],
-        description:
-          'Statuses that lead to another attempt. Empty: those the provider knows as worth it (401, 402, 403, 408, 429, 5xx).',
-      },
-    },
-  },
-  setup({ config, log }) {
-    const statuses = config.statuses.length > 0 ? new Set(config.statuses) : null
+  config,
+  mayRead: ['claim', 'model', 'stream', 'load', 'pin', 'session'],
+  writes: ['asking', 'decision'],
+  async setup(context) {
+    const { config, log, store, signal } = context
+    const known = await context.shared(
+      'known',
+      () => ({
+        members: new Members(),
+        budget: new RetryBudget(config.budget.share, config.budget.floor, performance.now()),
+        unreadable: new Set<string>(),
+      }),
+      () => {},
+    )
+    const { members, budget, unreadable } = known
+    budget.limitTo(config.budget.share, config.budget.floor)
+    const together = store.isShared ? new Together(store, members, storeFailed) : null
+    // Weak: plugins may offer other upstreams all the time.
+    const own = new WeakMap<Upstream, Member>()
+    let introducing: Promise<void> | null = null
+    const room: Room = {
+      config,
+      log,
+      members,
+      isCalm: () => members.isCalm || !config.rests.enabled,
+      memberOf,
+      budget: config.budget.enabled ? budget : null,
+      together,
+      unreadable,
+      explains: context.wants('decision'),
+    }
+    if (together) await join(together)
+    context.every(pullEvery, async () => {
+      members.sweep(Date.now())
+      await together?.pull()
+    })
+
+    function memberOf(upstream: Upstream): Member {
+      let member = own.get(upstream)
+      if (!member) own.set(upstream, (member = members.of(upstream)))
+      return member
+    }
+    function storeFailed(error: unknown): void {
+      log.debug({ err: error }, 'failover: the store did not answer; what other processes know of rests is not known')
+    }
+    /** The one time that an exchange waits for the store: when this process meets an upstream for the first time. */
+    async function introduce(together: Together, candidates: readonly Upstream[], model: string | null): Promise<void> {
+      const strangers = candidates.filter((candidate) => !own.has(candidate))
+      await together.introduce(strangers.map(memberOf), model)
+      introducing = null
+    }
+    async function join(together: Together): Promise<void> {
+      const leave = await together.listen().catch(storeFailed)
+      signal.addEventListener('abort', () => void leave?.().catch(storeFailed), { once: true })
+    }
+
     return {
-      /** Not again the ones that failed; but where no other is left, one that may have recovered. */
-      rankUpstreams({ failures }, candidates) {
-        if (failures.length === 0) return candidates
-        const fresh = candidates.filter((candidate) => !failures.some(({ upstream }) => upstream === candidate))
-        if (fresh.length > 0) return fresh
-        const last = failures.at(-1)
-        return last && mayRecover(last) ? candidates.filter((candidate) => candidate === last.upstream) : []
+      rankUpstreams(exchange, candidates) {
+        let { asking } = exchange.facts
+        if (asking === null) {
+          asking = newAsking(candidates)
+          exchange.facts.asking = asking
+          budget.deposit()
+        }
+        if (together && introducing === null && candidates.some((candidate) => !own.has(candidate)))
+          introducing = introduce(together, candidates, exchange.facts.model)
+        if (introducing === null) return choose(exchange, asking, candidates, room)
+        const known = asking
+        return introducing.then(() => choose(exchange, known, candidates, room))
       },
-      onUpstreamResult({ id, attempt, upstream }, result) {
-        const status = result.kind === 'response' ? result.status : null
-        const worthIt = statuses && status !== null ? statuses.has(status) : result.judgement !== 'final'
-        if (!worthIt || attempt >= config.attempts) return
-        const reason = result.kind === 'failure' ? (result.error.code ?? result.error.message) : null
-        log.warn(
-          { exchange: id, account_id: upstream?.name, status_code: status, error: reason, retry_count: attempt },
-          'failover: another attempt',
-        )
-        return retry()
+      onUpstreamRequest(exchange, outgoing) {
+        const { facts, failures, upstream } = exchange
+        const { asking } = facts
+        if (!upstream || !asking) return undefined
+        const member = memberOf(upstream)
+        // It may have begun to rest while the exchange waited for a slot: then the choice is made anew.
+        if (!room.isCalm() && !asking.isInSpite && member.rest(facts.model, Date.now())) return retry()
+        member.usedAt = performance.now()
+        if (asking.proof && asking.proof.upstream !== upstream) endProof(room, asking, false)
+        if (config.encrypted_reasoning === 'pass') return undefined
+        if (facts.session !== null && unreadable.has(facts.session)) asking.strips = true
+        const home = facts.pin?.upstream ?? failures[0]?.upstream.name ?? upstream.name
+        // Signatures of Anthropic's are good for every account; only where one was refused do they go as well.
+        const isElsewhere = home !== upstream.name && isAccountBound(outgoing.body)
+        if (!asking.strips && !isElsewhere) return undefined
+        const found = stripReasoning(outgoing.body, { signatures: asking.strips })
+        if (found) rememberUnreadable(room, facts.session)
+        return undefined
+      },
+      onUpstreamResult(exchange, result) {
+        const { upstream } = exchange
+        const { asking } = exchange.facts
+        if (!upstream || !asking) return undefined
+        asking.again = null
+        const verdict = verdictOf(result, upstream)
+        if (asking.proof) endProof(room, asking, verdict.isProof)
+        // The client has left, and what came of that is no fault of anybody's.
+        if (exchange.error !== null) return undefined
+        // Nor may be what became of an upload: it is the client that sends it.
+        if (result.kind === 'response' || exchange.body.kind !== 'stream')
+          learn(exchange, upstream, result, verdict, room)
+        if (result.kind === 'response' && result.status < 400) {
+          asking.served = upstream
+          return undefined
+        }
+        return again(exchange, asking, upstream, result, verdict, room)
+      },
+      onEnd(exchange) {
+        const { asking } = exchange.facts
+        if (asking?.proof) endProof(room, asking, false)
+        if (asking?.served && exchange.error !== null) learnBreak(exchange, asking.served, exchange.error, room)
       },
     }
   },
 })
 
-/** A broken connection or a failing server may be well a moment later; a bad key or a spent quota is not. */
-function mayRecover({ status }: Failure): boolean {
-  return status === null || status >= 500
+function newAsking(candidates: Asking['candidates']): Asking {
+  return {
+    since: performance.now(),
+    candidates,
+    again: null,
+    strips: false,
+    staysHome: false,
+    proof: null,
+    isInSpite: false,
+    served: null,
+  }
 }

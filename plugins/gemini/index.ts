@@ -14,13 +14,11 @@ const dialect: Dialect = {
       saysSo.some((name) => headers[name] !== undefined),
     ),
   fields: {},
-  authorize(outgoing, key) {
-    // A key in the URL would stand in every log on the way.
-    const { query, key: own } = withoutKey(outgoing.query)
-    outgoing.query = query
-    if (key !== null) dropCredentials(outgoing.headers)
-    const sent = key ?? own
-    if (sent !== null) outgoing.headers['x-goog-api-key'] = sent
+  keyParameter: { name: 'key', header: 'x-goog-api-key' },
+  authorize({ headers }, key) {
+    if (key === null) return
+    dropCredentials(headers)
+    headers['x-goog-api-key'] = key
   },
   usage: addUsage,
   firstEvent: classify,
@@ -86,17 +84,6 @@ function classify(data: Buffer): 'commit' | { status: number } {
   if (typeof error !== 'object' || error === null) return 'commit'
   const code = 'code' in error ? Number(error.code) : 500
   return { status: code >= 400 && code < 600 ? code : 500 }
-}
-
-function withoutKey(query: string): { query: string; key: string | null } {
-  if (!query.includes('key=')) return { query, key: null }
-  const kept: string[] = []
-  let key: string | null = null
-  for (const pair of query.slice(1).split('&')) {
-    if (pair.startsWith('key=')) key = decodeURIComponent(pair.slice(4))
-    else kept.push(pair)
-  }
-  return { query: kept.length > 0 ? `?${kept.join('&')}` : '', key }
 }
 
 interface Told {

@@ -1,0 +1,140 @@
+/** Opens WebSocket connections: the handshake with its time limit, and what an upstream answers instead of one. */
+import type { IncomingMessage } from 'node:http'
+import type { LookupFunction } from 'node:net'
+import { WebSocket, type ClientOptions } from 'ws'
+import type { Headers } from '../plugin.ts'
+import { requestHeaders } from './headers.ts'
+import type { Clock } from './ws-clock.ts'
+import { WsConnection } from './ws-connection.ts'
+import { UpgradeRefused, WsError } from './ws-errors.ts'
+
+/** How connections are opened; the same for all of a pool. */
+export interface DialOptions {
+  /** Milliseconds from the first packet to the end of the handshake. */
+  readonly handshakeTimeout: number
+  /** Milliseconds an upstream may take to answer a close frame. */
+  readonly closeTimeout: number
+  /** Bytes of the longest message that is taken; a longer one ends the connection with 1009. */
+  readonly maxPayload: number
+  /** Whether permessage-deflate is offered: without context takeover, so that an idle connection holds no window. */
+  readonly isCompressed: boolean
+  /** How the socket is made: a lookup, an agent (a proxy), certificates. */
+  readonly socket: SocketOptions
+}
+
+export type SocketOptions = Pick<ClientOptions, 'agent' | 'ca' | 'cert' | 'key' | 'createConnection' | 'family'> & {
+  /** As for node:net; the place to check what a name resolves to. */
+  lookup?: LookupFunction
+}
+
+export interface Handshake {
+  readonly id: string
+  readonly url: URL
+  readonly headers: Readonly<Headers>
+  readonly protocols: readonly string[]
+  /** The socket is closed, whether it was ever a connection or not. */
+  readonly onClosed: () => void
+}
+
+/** A connection on its way. */
+export interface Dialing {
+  /** Rejects with `WsError`, `UpgradeRefused` or the system's network error. */
+  readonly opened: Promise<WsConnection>
+  /** Gives up; too late is harmless. */
+  abort(reason: Error): void
+}
+
+/** An answer to an upgrade is an error in a few lines; the rest of a longer one is not read. */
+const refusalLimit = 64 * 1024
+
+/** Messages from 1 KiB on are worth deflating; ten at once, so that a burst does not take the whole thread pool. */
+const deflate = {
+  clientNoContextTakeover: true,
+  serverNoContextTakeover: true,
+  threshold: 1024,
+  concurrencyLimit: 10,
+} as const
+
+/** Begins a handshake. */
+export function dial(to: Handshake, options: DialOptions, clock: Clock): Dialing {
+  let give = (_reason: Error): void => {}
+  const opened = new Promise<WsConnection>((resolve, reject) => {
+    const ws = begin(to, options)
+    let response: IncomingMessage | null = null
+    let isSettled = false
+    const settle = (): boolean => {
+      if (isSettled) return false
+      isSettled = true
+      cancel()
+      return true
+    }
+    give = (reason) => {
+      if (!settle()) return
+      reject(reason)
+      ws.terminate()
+    }
+    const cancel = clock.after(options.handshakeTimeout, () =>
+      give(
+        new WsError('HANDSHAKE_TIMEOUT', `no WebSocket connection to ${to.url.host} in ${options.handshakeTimeout} ms`),
+      ),
+    )
+    ws.on('error', give)
+    ws.on('close', to.onClosed)
+    ws.on('unexpected-response', (_request, answer) => refusal(answer, give))
+    ws.on('upgrade', (answer) => {
+      response = answer
+    })
+    ws.on('open', () => {
+      if (response === null || !settle()) return
+      ws.off('error', give)
+      // Made here, in the event itself: the first message can come in the packet of the handshake.
+      resolve(new WsConnection(to.id, ws, response.socket, response.headers, clock))
+    })
+  })
+  return { opened, abort: (reason) => give(reason) }
+}
+
+/** An address or a subprotocol that ws does not take is an error at once; there never was a socket. */
+function begin(to: Handshake, options: DialOptions): WebSocket {
+  try {
+    return new WebSocket(to.url, [...to.protocols], clientOptions(to, options))
+  } catch (error) {
+    to.onClosed()
+    throw error
+  }
+}
+
+function clientOptions(to: Handshake, options: DialOptions): ClientOptions {
+  // closeTimeout came to ws after its types were written.
+  const given: ClientOptions & { closeTimeout: number } = {
+    ...options.socket,
+    headers: handshakeHeaders(to.headers),
+    maxPayload: options.maxPayload,
+    closeTimeout: options.closeTimeout,
+    perMessageDeflate: options.isCompressed ? deflate : false,
+    followRedirects: false,
+  }
+  return given
+}
+
+/** What the handshake itself is made of is this hop's: an extension named by the client would be one that nobody speaks. */
+function handshakeHeaders(headers: Readonly<Headers>): Record<string, string> {
+  const sent = requestHeaders(headers)
+  for (const name in sent) if (name.startsWith('sec-websocket-') || sent[name] === undefined) delete sent[name]
+  return sent as Record<string, string> // ws hands them to node:http, which takes lists as well
+}
+
+function refusal(answer: IncomingMessage, give: (reason: Error) => void): void {
+  const chunks: Buffer[] = []
+  let size = 0
+  const done = (): void =>
+    give(new UpgradeRefused(answer.statusCode ?? 0, answer.headers, Buffer.concat(chunks).subarray(0, refusalLimit)))
+  answer.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size >= refusalLimit) done()
+  })
+  answer.on('end', done)
+  // What was read of a body that broke off says more than the break.
+  answer.on('error', done)
+}
