@@ -154,6 +154,8 @@ function isUnder(path: string, prefix: string): boolean {
 
 function factSheet(config: Config): FactSheet {
   const names = config.plugins.flatMap(({ plugin }) => [...plugin.reads, ...plugin.mayRead, ...plugin.writes])
-  const sheet = { provider: null, claim: null, ...Object.fromEntries(names.map((name) => [name, null])) }
+  // The gateway's own log and metrics look at these, whoever is mounted.
+  const own = { provider: null, claim: null, model: null, stream: null, usage: null, principal: null }
+  const sheet = { ...own, ...Object.fromEntries(names.map((name) => [name, null])) }
   return sheet as unknown as FactSheet // the plugins' declarations are what Facts is made of
 }
