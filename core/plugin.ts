@@ -179,7 +179,7 @@ export interface PluginContext<C> {
   /** PostgreSQL; null where gateway.yaml has none. There for certain if the plugin declares that it needs one. */
   readonly database: Database | null
   /** Who may call. Opened for the first plugin that asks. */
-  access(): Promise<Access>
+  readonly access: () => Promise<Access>
   /** The upstreams of gateway.yaml. */
   readonly upstreams: readonly Upstream[]
   /** Puts further upstreams beside those of gateway.yaml, at any time, in place of those it offered before. */

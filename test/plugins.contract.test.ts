@@ -4,10 +4,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import type { JSONSchema } from 'json-schema-to-ts'
 import { optionTable } from '../core/config/editor.ts'
-import { phases, type Hooks } from '../core/plugin.ts'
+import { phases, type Hooks, type Plugin } from '../core/plugin.ts'
 import { pluginSource } from '../core/plugins.ts'
 import { between } from './generated.ts'
 import { gateway } from './harness.ts'
+import { migratedDatabase } from './postgres.ts'
 
 type Options = Exclude<JSONSchema, boolean>
 
@@ -45,7 +46,8 @@ for (const name of pluginSource.names) {
         setup: async (context: Parameters<typeof plugin.setup>[0]) => (hooks = await plugin.setup(context)),
       }
       // What is declared is set up for real, and taken down again: the harness fails on what it leaves open.
-      await using _ = await gateway({ plugins: [...writers, spied] })
+      await using ground = await groundFor(plugin)
+      await using _ = await gateway({ ...ground.options, plugins: [...writers, spied] })
       for (const hook of Object.keys(hooks))
         assert.ok(
           phases.some((phase) => phase === hook),
@@ -54,9 +56,10 @@ for (const name of pluginSource.names) {
     })
 
     test('leaves nothing behind after ten reloads', async () => {
-      const plugins = [...writers, name]
-      await using gw = await gateway({ plugins })
-      for (let times = 0; times < 10; times++) assert.deepEqual(await gw.reload({ plugins }), [])
+      await using ground = await groundFor(plugin)
+      const options = { ...ground.options, plugins: [...writers, name] }
+      await using gw = await gateway(options)
+      for (let times = 0; times < 10; times++) assert.deepEqual(await gw.reload(options), [])
     })
   })
 }
@@ -66,6 +69,16 @@ test('plugins are folders with an index', () => {
   assert.ok(folders.length >= 6)
   for (const folder of folders) assert.ok(existsSync(new URL(`../plugins/${folder}/index.ts`, import.meta.url)), folder)
 })
+
+/** What a plugin may need to stand on: somebody who may call, and a database if it cannot be without. */
+async function groundFor({ needsDatabase = false }: Plugin) {
+  const keys = [{ name: 'somebody', key: 'a-key-for-somebody' }]
+  const database = needsDatabase ? await migratedDatabase() : null
+  return {
+    options: { keys, ...(database ? { database: database.url } : {}) },
+    [Symbol.asyncDispose]: async () => database?.[Symbol.asyncDispose](),
+  }
+}
 
 /** The paths of options that say too little. */
 function undescribed(schema: Options, path = ''): string[] {

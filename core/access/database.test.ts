@@ -45,7 +45,7 @@ const rows = `
 /** Access on a database, with its statements counted. */
 async function opened(
   db: FreshDatabase,
-): Promise<{ access: Access; database: Database; asked: () => number; close(): Promise<void> }> {
+): Promise<{ access: Access; database: Database; asked: () => number; close: () => Promise<void> }> {
   const database = openDatabase(db.url, silentLog)
   await database.ready()
   let statements = 0
@@ -55,7 +55,7 @@ async function opened(
   }
   const store = openMemoryStore()
   let lasting: Lasting | null = null
-  let ending = async (_: Lasting): Promise<void> => {}
+  let ending: (it: Lasting) => Promise<void> = async () => {}
   const counted = new Proxy(database, {
     get(it, name) {
       if (name === 'query') return query
@@ -137,11 +137,13 @@ describe('a key of the database', () => {
     await run(db.url, rows)
     const { access, asked, close } = await opened(db)
     try {
-      const verdicts = await Promise.all(Array.from({ length: 100 }, () => access.verify(key('good'), '127.0.0.1')))
+      const verdicts = await Promise.all(
+        Array.from({ length: 100 }, async () => access.verify(key('good'), '127.0.0.1')),
+      )
       assert.ok(verdicts.every(({ denial }) => denial === null))
       assert.equal(asked(), 2, 'the key, and the balance')
       assert.ok(!(access.verify(key('good'), '127.0.0.1') instanceof Promise), 'known keys are answered at once')
-      await Promise.all(Array.from({ length: 100 }, () => access.verify('sk-nobody-has-this', '127.0.0.1')))
+      await Promise.all(Array.from({ length: 100 }, async () => access.verify('sk-nobody-has-this', '127.0.0.1')))
       assert.equal(asked(), 3)
     } finally {
       await close()

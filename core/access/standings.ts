@@ -108,8 +108,9 @@ export class Standings {
     this.#working++
     for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
       const now = Date.now()
+      const waiting = next
       const over = windowNames.filter((name) => {
-        const { start } = next![name]
+        const { start } = waiting[name]
         return start === null || now - start >= windows[name]
       })
       try {

@@ -46,7 +46,9 @@ function claim(path: string, saysSo: boolean): Claim | null {
   if (path.startsWith('/v1/messages/')) return { operation: 'batches' }
   if (!saysSo || !path.startsWith('/v1/')) return null
   if (path === '/v1/models') return { operation: 'models' }
-  return path.startsWith('/v1/models/') ? { operation: 'models', model: path.slice('/v1/models/'.length) } : { operation: 'other' }
+  return path.startsWith('/v1/models/')
+    ? { operation: 'models', model: path.slice('/v1/models/'.length) }
+    : { operation: 'other' }
 }
 
 function idOf(entry: object | undefined): unknown {

@@ -25,7 +25,7 @@ describe('the antigravity provider', () => {
         role: 'assistant',
         content: [{ type: 'text', text: 'from claude' }],
       }
-      json(200, isGemini ? gemini : anthropic)(asked, response, request)
+      return json(200, isGemini ? gemini : anthropic)(asked, response, request)
     })
     await using gw = await gateway({ plugins, upstreams: [upstream(service.url)] })
 

@@ -32,7 +32,9 @@ function claimRest(path: string): Claim | null {
   if (path === '/models') return { operation: 'models', path: '/v1/models' }
   if (!path.startsWith('/v1/')) return null
   if (path === '/v1/models') return { operation: 'models' }
-  return path.startsWith('/v1/models/') ? { operation: 'models', model: path.slice('/v1/models/'.length) } : { operation: 'other' }
+  return path.startsWith('/v1/models/')
+    ? { operation: 'models', model: path.slice('/v1/models/'.length) }
+    : { operation: 'other' }
 }
 
 function withBearer(dialect: Dialect): Dialect {

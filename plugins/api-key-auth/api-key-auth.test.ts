@@ -136,7 +136,7 @@ describe('a key of gateway.yaml', () => {
 describe('gateway.yaml', () => {
   const problems = async (list: object[]) => {
     await using gw = await gateway(options('http://127.0.0.1:9'))
-    return (await gw.reload(options('http://127.0.0.1:9', { keys: list as never }))).map(({ message }) => message)
+    return (await gw.reload(options('http://127.0.0.1:9', { keys: list }))).map(({ message }) => message)
   }
   test('refuses keys that can be guessed, that are there twice, and names that are', async () => {
     assert.match(String(await problems([{ name: 'a', key: 'short' }])), /less than 16 characters/)

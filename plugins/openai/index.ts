@@ -44,7 +44,8 @@ function claim(path: string): Claim | null {
     return path.startsWith('/v1/') ? { operation } : { operation, path: `/v1${path}` }
   }
   if (path === '/v1/models') return { operation: 'models', weak: true }
-  if (path.startsWith('/v1/models/')) return { operation: 'models', model: path.slice('/v1/models/'.length), weak: true }
+  if (path.startsWith('/v1/models/'))
+    return { operation: 'models', model: path.slice('/v1/models/'.length), weak: true }
   return path.startsWith('/v1/') ? { operation: 'other', weak: true } : null
 }
 
@@ -129,7 +130,7 @@ function failure(error: unknown): { status: number } {
 /** A response's errors are events of their own kind; a chat's stand in a chunk. */
 function errorEvent(shape: object, operation: string): string {
   if (operation !== 'responses') return `data: ${JSON.stringify(shape)}\n\n`
-  const { error } = shape as { error: { code: string; message: string; param: null } } // what `refusal` makes
+  const { error } = shape as { error: { code?: string; message?: string; param?: null } } // what `refusal` makes, or the API said
   const { code, message, param = null } = error
   return `event: error\ndata: ${JSON.stringify({ type: 'error', sequence_number: 0, code, message, param, error })}\n\n`
 }

@@ -155,7 +155,7 @@ for (const [name, dialect] of Object.entries(dialects)) {
       let fail = () => {}
       await using first = await fakeUpstream(async (asked, response, request) => {
         await new Promise<void>((resolve) => (fail = resolve))
-        json(500, { error: { message: 'no' } })(asked, response, request)
+        await json(500, { error: { message: 'no' } })(asked, response, request)
       })
       await using second = await fakeUpstream(says(opening, content))
       await using gw = await gateway(two(first.url, second.url, { timeouts: { heartbeat: '250ms' } }))
@@ -163,7 +163,7 @@ for (const [name, dialect] of Object.entries(dialects)) {
       assert.equal(answer.status, 200)
       assert.equal(answer.headers.get('content-type'), 'text/event-stream; charset=utf-8')
       const reader = answer.body!.getReader()
-      assert.equal(Buffer.from((await reader.read()).value!).toString(), ': waiting\n\n')
+      assert.equal(Buffer.from((await reader.read()).value ?? []).toString(), ': waiting\n\n')
       fail()
       let rest = ''
       for (let piece = await reader.read(); !piece.done; piece = await reader.read()) rest += Buffer.from(piece.value)
@@ -174,7 +174,7 @@ for (const [name, dialect] of Object.entries(dialects)) {
       let fail = () => {}
       await using first = await fakeUpstream(async (asked, response, request) => {
         await new Promise<void>((resolve) => (fail = resolve))
-        json(400, { error: { message: 'your fault' } })(asked, response, request)
+        await json(400, { error: { message: 'your fault' } })(asked, response, request)
       })
       await using gw = await gateway(two(first.url, first.url, { timeouts: { heartbeat: '250ms' } }))
       const answer = await ask(gw.url, dialect)
