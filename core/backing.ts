@@ -20,7 +20,7 @@ export interface Backing {
 }
 
 /** Opens store and database, once per setting, and waits for neither: a gateway listens while they are still coming up. */
-export async function openBacking(config: Config, { shared, log }: House): Promise<Backing> {
+export async function openBacking(config: Config, { shared, log, isOnlyRead = false }: House): Promise<Backing> {
   const { settings } = config
   const taken: string[] = []
   const take = <T>(key: string, open: () => T | Promise<T>, close: (it: T) => void | Promise<void>): Promise<T> => {
@@ -28,9 +28,10 @@ export async function openBacking(config: Config, { shared, log }: House): Promi
     return shared.take(key, open, close)
   }
   const setting = settings.database.reveal()
+  const wanted = isOnlyRead ? 'memory' : settings.store.reveal()
   const store = await take(
-    `store ${settings.store.reveal()}`,
-    () => openStore(settings.store.reveal(), log),
+    `store ${wanted}`,
+    () => openStore(wanted, log),
     (open) => open.close(),
   )
   const database =
@@ -38,7 +39,7 @@ export async function openBacking(config: Config, { shared, log }: House): Promi
       ? null
       : await take(
           `database ${settings.migrate} ${setting}`,
-          () => openPrepared(setting, settings.migrate, log),
+          () => (isOnlyRead ? openNothing() : openPrepared(setting, settings.migrate, log)),
           (open) => open.close(),
         )
   const upstreams = new Upstreams(config, shared)
@@ -59,6 +60,11 @@ export async function openBacking(config: Config, { shared, log }: House): Promi
       for (const key of taken.toReversed()) await shared.release(key)
     },
   }
+}
+
+async function openNothing(): Promise<Database> {
+  const { unopened } = await import('./database/unopened.ts')
+  return unopened
 }
 
 /** What a configuration does not use is not loaded. */

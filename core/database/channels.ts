@@ -92,8 +92,9 @@ export class Channels {
       this.#wasLost = false
     } catch (error) {
       void client?.end().catch(() => {})
+      // Once per outage: what keeps it away is told by whoever asks the database.
+      if (!this.#wasLost) this.#log.warn({ err: error }, 'notifications of the database are not heard; trying again')
       this.#wasLost = true
-      this.#log.warn({ err: error }, 'notifications of the database are not heard; trying again')
       this.#again()
     }
   }
