@@ -22,6 +22,8 @@ export interface House {
   readonly shared: Shared
   readonly log: RootLog
   readonly metrics: MetricsRegistry
+  /** Nothing shall be asked or written: it is only said what a configuration compiles to. */
+  readonly isOnlyRead?: boolean
 }
 
 /** Builds a gateway. Throws ConfigError where a plugin cannot be set up; what was set up by then is taken down again. */
