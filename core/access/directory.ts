@@ -6,6 +6,7 @@ import type { Database } from '../database/database.ts'
 import type { Log } from '../plugin.ts'
 import type { Store } from '../store/store.ts'
 import { Cache, jittered } from './cache.ts'
+import { patience, withDeadline } from './deadline.ts'
 import type { Key, KeySource } from './key.ts'
 import { findKey, keyOf, touchKeys, type KeyRow } from './records.ts'
 
@@ -14,7 +15,6 @@ const capacity = 65_535
 const ownTtl = 15_000
 const sharedTtl = 300_000
 const absentTtl = 30_000
-const patience = 3000
 
 /** A key's last use is written at most this often, in ms. */
 const touchEvery = 30_000
@@ -75,7 +75,7 @@ export class Directory implements KeySource {
     if (remembered === 'none') return null
     if (remembered !== null) return keyOf(JSON.parse(remembered) as KeyRow) // written below
     const { generation } = this.#cache
-    const row = await findKey(this.#database.query, hash)
+    const row = await withDeadline(findKey(this.#database.query, hash))
     // Something has changed meanwhile, perhaps this key: what was read is told, but not passed on.
     if (generation !== this.#cache.generation) return row && keyOf(row)
     const entry = row

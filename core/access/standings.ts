@@ -2,14 +2,14 @@
 import type { Database } from '../database/database.ts'
 import type { Log } from '../plugin.ts'
 import { Cache } from './cache.ts'
+import { patience, withDeadline } from './deadline.ts'
 import type { Principal } from './principal.ts'
 import { beginWindows, findBalance, findSubscription } from './records.ts'
 import { Balance, free, Subscribed, unsubscribed, type Standing } from './standing.ts'
 import { midnightBefore, windowNames, windows, type Subscription } from './subscription.ts'
 
-/** Behaviour of the system this one follows: a standing is read again after 10 s; a question has 3 s of its own. */
+/** Behaviour of the system this one follows: a standing is read again after 10 s. */
 const freshFor = 10_000
-const patience = 3000
 
 /** With the database away, what was read last counts this long, in ms: nobody is refused for an outage of minutes. */
 const staleFor = 300_000
@@ -126,16 +126,3 @@ export class Standings {
 
 /** Standings kept at most, beside those in use. */
 const mostKnown = 65_536
-
-/** A question to the database has 3 s, whoever waits for it. */
-async function withDeadline<T>(asking: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`the database did not answer within ${patience} ms`)), patience)
-  })
-  try {
-    return await Promise.race([asking, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}
