@@ -1,5 +1,6 @@
 /** The folder of migrations, read and checked. */
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -28,8 +29,10 @@ export interface MigrationFolder {
   readonly problems: readonly MigrationProblem[]
 }
 
-/** The folder of the migrations that Postern comes with. */
-export const shippedMigrations = fileURLToPath(new URL('../../migrations', import.meta.url))
+/** The folder of the migrations that Postern comes with: seen from what was built, or from this file. */
+export const shippedMigrations = ['../migrations', '../../migrations']
+  .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+  .reduce((built, source) => (existsSync(built) ? built : source))
 
 /** Reads every `.sql` file of a folder. A file that cannot be read as SQL is a problem, not an exception. */
 export async function readMigrations(folder: string): Promise<MigrationFolder> {

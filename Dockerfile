@@ -1,0 +1,32 @@
+# syntax=docker/dockerfile:1
+# Postern's image: Alpine, its Node, the bundle. Nothing of the build gets into it.
+#   docker build -t postern .
+#   docker run -p 8787:8787 -v "$PWD/gateway.yaml:/etc/postern/gateway.yaml:ro" postern
+# Alpine 3.21 carries Node 22; --build-arg ALPINE=3.23 takes a newer release.
+ARG ALPINE=3.21
+
+FROM alpine:${ALPINE} AS build
+RUN apk add --no-cache nodejs npm
+WORKDIR /build
+COPY package.json package-lock.json ./
+# Alpine's own Node builds: the pinned one of package.json is for glibc. esbuild's binary is the only optional package needed.
+RUN npm ci --ignore-scripts --no-audit --no-fund && rm -rf node_modules/node-linux-* node_modules/.bin/node
+COPY bin bin
+COPY core core
+COPY plugins plugins
+COPY migrations migrations
+COPY gateway.yaml LICENSE ./
+RUN node bin/build.js
+
+FROM alpine:${ALPINE}
+RUN apk add --no-cache nodejs ca-certificates tzdata
+WORKDIR /app
+COPY --from=build /build/dist ./
+COPY --from=build /build/dist/gateway.yaml /etc/postern/gateway.yaml
+# Reachable from outside the container; the admin listener stays inside.
+ENV POSTERN_LISTEN=0.0.0.0:8787 NODE_ENV=production
+USER 65534:65534
+EXPOSE 8787
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD wget -q -O /dev/null http://127.0.0.1:8788/healthz || exit 1
+ENTRYPOINT ["node", "/app/core/main.js"]
+CMD ["run", "--config", "/etc/postern/gateway.yaml"]

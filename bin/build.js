@@ -1,0 +1,86 @@
+#!/usr/bin/env node
+/**
+ * `npm run build`: what ships. JavaScript for Node 22.12 and newer in dist/, every package inside it, no sources, no maps. Plain
+ * JavaScript, so that the Node of a small image can run it.
+ */
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const out = join(root, 'dist')
+const plugins = readdirSync(join(root, 'plugins'))
+
+rmSync(out, { recursive: true, force: true })
+const { metafile } = await build({
+  absWorkingDir: root,
+  entryPoints: [
+    'core/main.ts',
+    'core/plugin.ts',
+    'core/provider.ts',
+    'core/access.ts',
+    ...plugins.map((name) => `plugins/${name}/index.ts`),
+  ],
+  outdir: out,
+  outbase: root,
+  bundle: true,
+  // Plugins and core share their modules, as they do in the sources; what is shared lies in core/, from where paths are counted.
+  splitting: true,
+  chunkNames: 'core/[name]-[hash]',
+  platform: 'node',
+  format: 'esm',
+  target: 'node22.12',
+  alias: {
+    'postern/plugin': './core/plugin.ts',
+    'postern/provider': './core/provider.ts',
+    'postern/access': './core/access.ts',
+  },
+  // Native bindings that nobody installs.
+  external: ['pg-native'],
+  // http-proxy-3 finds its passes by the names of their functions.
+  keepNames: true,
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
+  // Packages that are CommonJS ask for Node's own modules in its way.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module';const require = __createRequire(import.meta.url);",
+  },
+  metafile: true,
+  logLevel: 'warning',
+})
+
+const { name, version, description, license, engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const exported = Object.fromEntries(['plugin', 'provider', 'access'].map((part) => [`./${part}`, `./core/${part}.js`]))
+const shipped = {
+  name,
+  version,
+  description,
+  license,
+  type: 'module',
+  bin: { postern: './core/main.js' },
+  exports: exported,
+  engines,
+}
+writeFileSync(join(out, 'package.json'), `${JSON.stringify(shipped, null, 2)}\n`)
+for (const plugin of plugins) copyAssets(join('plugins', plugin))
+cpSync(join(root, 'migrations'), join(out, 'migrations'), { recursive: true })
+for (const file of ['LICENSE', 'gateway.yaml']) copyFileSync(join(root, file), join(out, file))
+
+const bytes = Object.values(metafile.outputs).reduce((sum, { bytes: size }) => sum + size, 0)
+process.stdout.write(
+  `dist: ${Object.keys(metafile.outputs).length} files of JavaScript, ${(bytes / 2 ** 20).toFixed(2)} MiB\n`,
+)
+
+/** What a plugin reads at run time: everything in its folder that is neither code nor words for people. */
+function copyAssets(folder) {
+  for (const entry of readdirSync(join(root, folder))) {
+    const path = join(folder, entry)
+    if (statSync(join(root, path)).isDirectory()) copyAssets(path)
+    else if (!/\.(ts|md)$/.test(entry)) {
+      mkdirSync(dirname(join(out, path)), { recursive: true })
+      copyFileSync(join(root, path), join(out, path))
+    }
+  }
+}
