@@ -43,6 +43,8 @@ Commands
   gates    Say of each compatibility switch whether it may be turned off, and why or why not.
   migrate  plan: what the database's schema still needs. up: bring it there. status: what has run.
   sticky   flush: let sessions go, so that their next turn may be answered anywhere.
+  users, groups, keys, accounts
+           list, add, set … what the database keeps of them: postern keys --help
 
 Options
   -c, --config FILE  The configuration. Default: gateway.yaml
@@ -55,9 +57,14 @@ Options
   -v, --version      Print the version
 `
 
+/** What the database keeps of who may call, and where exchanges can be sent. */
+const records: ReadonlySet<string> = new Set(['users', 'groups', 'keys', 'accounts'])
+
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(words: string[]): Promise<number> {
+  // These have options of their own, and say so with --help.
+  if (records.has(words[0] ?? '')) return (await import('./commands/admin.ts')).admin(words)
   let parsed
   try {
     parsed = parseArgs({

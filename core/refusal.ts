@@ -35,7 +35,8 @@ export function refuseForWantOfUpstream(exchange: LiveExchange, candidates: read
       ({ upstream, status, error }) => `${upstream.name} ${status ? `answered ${status}` : `failed (${error})`}`,
     ),
     ...passedOver.map(({ upstream, reason }) => `${upstream.name} ${reason}`),
-    ...unexplained.map(({ name }) => `${name} was passed over`),
+    // A plugin that says nothing of an upstream may have its reasons: it may be somebody else's.
+    ...(unexplained.length > 0 ? [`${unexplained.length} more may not be asked`] : []),
   ]
   if (reasons.length > 0) {
     const isLimited = unexplained.length === 0 && passedOver.length > 0 && passedOver.every((one) => one.isLimited)

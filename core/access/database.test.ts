@@ -21,7 +21,7 @@ const rows = `
     (1, 'rich@x', 5, 'active', 3), (2, 'poor@x', 0, 'active', 3), (3, 'gone@x', 5, 'inactive', 3), (4, 'deleted@x', 5, 'active', 3);
   UPDATE users SET deleted_at = now() WHERE id = 4;
   INSERT INTO groups (id, name, subscription_type, daily_limit_usd) VALUES
-    (1, 'pay', 'standard', NULL), (2, 'plan', 'subscription', 10), (3, 'other-plan', 'subscription', 10);
+    (4, 'closed', 'standard', NULL), (1, 'pay', 'standard', NULL), (2, 'plan', 'subscription', 10), (3, 'other-plan', 'subscription', 10);
   INSERT INTO user_subscriptions (user_id, group_id, status, expires_at, daily_window_start, daily_usage_usd) VALUES
     (1, 2, 'active', now() + interval '1 day', now(), 1), (2, 2, 'active', now() + interval '1 day', now(), 11),
     (1, 3, 'suspended', now() + interval '1 day', now(), 0);
@@ -40,7 +40,8 @@ const rows = `
   ${add('nosub', { user_id: '3', group_id: '2' })}
   ${add('limit', { user_id: '2', group_id: '2' })}
   ${add('halted', { user_id: '1', group_id: '3' })}
-  UPDATE users SET status = 'active' WHERE id = 3 AND false;`
+  ${add('closed', { user_id: '1', group_id: '4' })}
+  UPDATE groups SET status = 'inactive' WHERE id = 4;`
 
 /** Access on a database, with its statements counted. */
 async function opened(
@@ -105,6 +106,7 @@ describe('a key of the database', () => {
       ['poor', 403, 'INSUFFICIENT_BALANCE'],
       ['limit', 429, 'USAGE_LIMIT_EXCEEDED'],
       ['halted', 403, 'SUBSCRIPTION_INVALID'],
+      ['closed', 401, 'API_KEY_DISABLED'],
     ]
     try {
       for (const [name, status, code] of table) {

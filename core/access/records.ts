@@ -21,6 +21,8 @@ export interface KeyRow {
   group_name: string | null
   subscription_type: string | null
   rate_multiplier: string | null
+  /** Its group was disabled or deleted: nobody has said through what it may call now. */
+  is_orphaned: boolean
 }
 
 /** By the SHA-256 of the key, in hex. */
@@ -29,7 +31,7 @@ export async function findKey(query: Query, hash: string): Promise<KeyRow | null
     `SELECT k.id, k.name, k.status, (extract(epoch FROM k.expires_at) * 1000)::float8 AS expires_at,
        k.quota > 0 AND k.quota_used >= k.quota AS is_spent, k.ip_whitelist, k.ip_blacklist,
        k.user_id, u.status AS user_status, u.concurrency,
-       g.id AS group_id, g.name AS group_name, g.subscription_type, g.rate_multiplier
+       k.group_id IS NOT NULL AND g.id IS NULL AS is_orphaned, g.id AS group_id, g.name AS group_name, g.subscription_type, g.rate_multiplier
      FROM api_keys k
      LEFT JOIN users u ON u.id = k.user_id AND u.deleted_at IS NULL
      LEFT JOIN groups g ON g.id = k.group_id AND g.deleted_at IS NULL AND g.status = 'active'
@@ -53,7 +55,7 @@ export function keyOf(row: KeyRow): Key {
       billing: row.subscription_type === 'subscription' ? 'subscription' : 'balance',
       rateMultiplier: row.rate_multiplier ?? '1',
     },
-    status: row.status,
+    status: row.is_orphaned ? 'inactive' : row.status,
     expiresAt: row.expires_at,
     isSpent: row.is_spent,
     addresses: addressesOf(row.ip_whitelist, row.ip_blacklist),

@@ -14,7 +14,12 @@ export const explain: Command = async ({ config: file }) => {
   try {
     const { config, problems } = await loadConfig(file, { plugins: pluginSource })
     if (!config) throw new ConfigError(problems)
-    const gateway = await buildGateway(config, { shared: new Shared(), log: silentLog, metrics: openMetrics(), isOnlyRead: true })
+    const gateway = await buildGateway(config, {
+      shared: new Shared(),
+      log: silentLog,
+      metrics: openMetrics(),
+      isOnlyRead: true,
+    })
     process.stdout.write(describe(gateway))
     await gateway.retire()
     return 0

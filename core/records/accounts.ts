@@ -201,7 +201,7 @@ async function putInto(query: Query, id: number, groups: readonly string[] | und
   )
 }
 
-function columns({ groups: _, url, models, extra, ...fields }: AccountFields): Values {
+function columns({ groups: _groups, url, models, extra, ...fields }: AccountFields): Values {
   if (typeof url === 'string') checkUrl(url)
   return { ...fields, url, models: models && JSON.stringify(models), extra: extra && JSON.stringify(extra) }
 }

@@ -19,10 +19,9 @@ export async function idOf(query: Query, what: Named, which: string): Promise<nu
   // A name that looks like an id is found by its id first.
   const asked = [...(id === null ? [] : (['id = $1', id] as const)), ...(name === null ? [] : ([name, which] as const))]
   for (let at = 0; at < asked.length; at += 2) {
-    const { rows } = await query<{ id: number }>(
-      `SELECT id FROM ${table} WHERE ${asked[at]} AND deleted_at IS NULL`,
-      [asked[at + 1]],
-    )
+    const { rows } = await query<{ id: number }>(`SELECT id FROM ${table} WHERE ${asked[at]} AND deleted_at IS NULL`, [
+      asked[at + 1],
+    ])
     if (rows[0]) return rows[0].id
   }
   throw notFound(what, which)

@@ -82,7 +82,10 @@ export function removeGroup(db: Database, which: string): Promise<number> {
       [id],
     )
     const keys = rows[0]?.keys ?? 0
-    if (keys > 0) throw invalid(`${keys} ${keys === 1 ? 'key calls' : 'keys call'} through this group: move them first`)
+    if (keys > 0)
+      throw invalid(
+        `${keys} ${keys === 1 ? 'key calls' : 'keys call'} through this group: give ${keys === 1 ? 'it' : 'them'} another one first`,
+      )
     if (!(await remove(query, 'groups', id))) throw notFound('group', which)
     await tellAccount(query, 'all')
     return id
@@ -108,8 +111,11 @@ export async function orderGroups(db: Database, places: readonly GroupPlace[]): 
   if (wanted.size === 0) return 0
   return db.transaction(async (query) => {
     const { rows } = await query<{ id: number }>(
-      `UPDATE groups g SET sort_order = w.place, updated_at = now()
-       FROM unnest($1::bigint[], $2::integer[]) AS w (id, place)
+      // Locked in the order of their ids: two operators at once wait for each other, instead of for ever.
+      `WITH locked AS (
+         SELECT id FROM groups WHERE id = ANY($1::bigint[]) AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE)
+       UPDATE groups g SET sort_order = w.place, updated_at = now()
+       FROM unnest($1::bigint[], $2::integer[]) AS w (id, place) JOIN locked USING (id)
        WHERE g.id = w.id AND g.deleted_at IS NULL RETURNING g.id`,
       [[...wanted.keys()], [...wanted.values()]],
     )

@@ -37,7 +37,10 @@ export interface KeyRecord {
 }
 
 /** Those of one user, or of all. */
-export async function listKeys(query: Query, { after, limit, userId }: Page & { userId?: number }): Promise<KeyRecord[]> {
+export async function listKeys(
+  query: Query,
+  { after, limit, userId }: Page & { userId?: number },
+): Promise<KeyRecord[]> {
   const { rows } = await query<KeyRecord>(
     `SELECT k.id, k.name, k.key_prefix AS prefix, u.email AS user, g.name AS group, k.status, k.quota, k.quota_used,
        k.ip_whitelist, k.ip_blacklist, k.expires_at, k.last_used_at, k.created_at
@@ -93,7 +96,9 @@ export function removeKey(db: Database, which: string): Promise<number> {
 }
 
 async function hashOf(query: Query, id: number): Promise<string> {
-  const { rows } = await query<{ hash: string }>(`SELECT encode(key_hash, 'hex') AS hash FROM api_keys WHERE id = $1`, [id])
+  const { rows } = await query<{ hash: string }>(`SELECT encode(key_hash, 'hex') AS hash FROM api_keys WHERE id = $1`, [
+    id,
+  ])
   return rows[0]?.hash ?? 'all'
 }
 

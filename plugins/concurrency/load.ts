@@ -19,8 +19,8 @@ interface Reading extends Place {
 
 export class Load {
   readonly #slots: Slots
-  /** As many as gateway.yaml has upstreams with slots. */
-  readonly #readings = new Map<Upstream, Reading>()
+  /** Weak: plugins may offer other upstreams all the time. */
+  readonly #readings = new WeakMap<Upstream, Reading>()
 
   constructor(slots: Slots) {
     this.#slots = slots

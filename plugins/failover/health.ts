@@ -41,6 +41,12 @@ export class Health {
     pace.note(ms, now)
   }
 
+  /** Errors of before say nothing any more. */
+  forget(): void {
+    this.#errors = 0
+    this.#results = 0
+  }
+
   #left(now: number): number {
     const age = now - this.#notedAt
     // Most are asked about again at once: no power has to be taken for those.

@@ -12,6 +12,9 @@ import { verdictOf } from './verdict.ts'
 
 export type { Decision } from './room.ts'
 
+/** On which channel of the store it is told, by whoever knows, that an upstream shall rest no more; the message is its name. */
+const woken = 'upstreams_woken'
+
 /** How often the rests that other processes have written are read, in ms. They are told at once as well. */
 const pullEvery = 5000
 
@@ -49,7 +52,8 @@ export default definePlugin({
       unreadable,
       explains: context.wants('decision'),
     }
-    if (together) await join(together)
+    if (together) await join(() => together.listen())
+    await join(() => store.subscribe(woken, wake))
     context.every(pullEvery, async () => {
       members.sweep(Date.now())
       await together?.pull()
@@ -69,8 +73,16 @@ export default definePlugin({
       await together.introduce(strangers.map(memberOf), model)
       introducing = null
     }
-    async function join(together: Together): Promise<void> {
-      const leave = await together.listen().catch(storeFailed)
+    /** An operator has ended the rest of an upstream. */
+    function wake(name: string): void {
+      for (const member of members.called(name)) {
+        // What is written goes first: nobody shall learn it again.
+        void (together?.forget(member) ?? Promise.resolve()).catch(storeFailed).then(() => member.wake())
+      }
+      log.info({ account_id: name }, 'failover: an operator has ended its rests')
+    }
+    async function join(listen: () => Promise<() => Promise<void>>): Promise<void> {
+      const leave = await listen().catch(storeFailed)
       signal.addEventListener('abort', () => void leave?.().catch(storeFailed), { once: true })
     }
 

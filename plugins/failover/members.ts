@@ -53,6 +53,12 @@ export class Member {
     return whole && own ? (whole.until > own.until ? whole : own) : (whole ?? own)
   }
 
+  /** Nothing of it rests any more. */
+  wake(): void {
+    this.whole.wake()
+    for (const standing of this.#models.values()) standing.wake()
+  }
+
   #leastWanted(): string {
     let oldest = ''
     for (const [model, standing] of this.#models) {
@@ -91,6 +97,11 @@ export class Members {
       this.#members.set(id, (member = new Member(id, this.#marked)))
     }
     return member
+  }
+
+  /** Those that gateway.yaml, or a plugin, calls by this name, with whatever credential. */
+  called(name: string): Member[] {
+    return [...this.#members.values()].filter(({ id }) => id.slice(id.indexOf('/') + 1, id.lastIndexOf('#')) === name)
   }
 
   /** Lets go of rests that are over. */

@@ -109,6 +109,17 @@ export class Standing {
     this.endProof()
   }
 
+  /** Somebody who knows better has ended its rests, whoever began them. */
+  wake(): void {
+    this.#limit = null
+    this.#refused = null
+    this.#health = null
+    this.#strikes = 0
+    this.health.forget()
+    this.well()
+    this.#marked.delete(this)
+  }
+
   /** Whether an exchange that proves it is on its way. */
   isProving(now: number): boolean {
     return this.#provedUntil > now

@@ -61,6 +61,12 @@ export class Together {
     this.#run(this.#store.delete([turnOf(member, model)]))
   }
 
+  /** Forgets what is written of its rests, so that nobody learns them again. */
+  async forget(member: Member): Promise<void> {
+    const models = [null, ...member.models.keys()]
+    await this.#store.delete(models.map((model) => keyOf(member, model)))
+  }
+
   /** Listens to the others; resolves with what ends it. */
   listen(): Promise<() => Promise<void>> {
     return this.#store.subscribe(channel, (message) => this.#hear(message))
