@@ -18,8 +18,8 @@ export type Verdict =
 export interface Access {
   /** Whether any key could be right: there are some in gateway.yaml, or there is a database. */
   readonly hasKeys: boolean
-  /** Answers at once where everything is known. Never rejects. */
-  verify(credential: string, client: string): Verdict | Promise<Verdict>
+  /** Answers at once where everything is known. Never rejects. `isFree`: what is asked for costs nothing, so nobody has to be able to pay. */
+  verify(credential: string, client: string, isFree?: boolean): Verdict | Promise<Verdict>
   /** What a caller has left now; rejects where nobody knows. */
   standingOf(principal: Principal): Standing | Promise<Standing>
 }
@@ -42,7 +42,8 @@ export async function openAccess(
     () => {
       const directory = new Directory(database, store, log)
       const standings = new Standings(database, log)
-      directory.onChange(() => standings.forget())
+      // After a gap nothing is known to have changed: it is only read again soon.
+      directory.onChange((change) => (change === null ? standings.age() : standings.forget()))
       return { directory, standings }
     },
     async ({ directory, standings }) => {
@@ -68,15 +69,15 @@ class Verifier implements Access {
     return this.#keys.size > 0 || this.#lasting !== null
   }
 
-  verify(credential: string, client: string): Verdict | Promise<Verdict> {
+  verify(credential: string, client: string, isFree = false): Verdict | Promise<Verdict> {
     const digest = hash('sha256', credential)
     const own = this.#keys.get(digest)
-    if (own) return this.#judge(own, client)
+    if (own) return this.#judge(own, client, isFree)
     if (!this.#lasting) return denied(deny('INVALID_API_KEY'))
     const found = this.#lasting.directory.find(digest)
-    if (!(found instanceof Promise)) return found ? this.#judge(found, client) : denied(deny('INVALID_API_KEY'))
+    if (!(found instanceof Promise)) return found ? this.#judge(found, client, isFree) : denied(deny('INVALID_API_KEY'))
     return found.then(
-      (key) => (key ? this.#judge(key, client) : denied(deny('INVALID_API_KEY'))),
+      (key) => (key ? this.#judge(key, client, isFree) : denied(deny('INVALID_API_KEY'))),
       (error: unknown) => this.#unknown(error),
     )
   }
@@ -85,16 +86,16 @@ class Verifier implements Access {
     return this.#lasting?.standings.of(principal) ?? free
   }
 
-  #judge(key: Key, client: string): Verdict | Promise<Verdict> {
+  #judge(key: Key, client: string, isFree: boolean): Verdict | Promise<Verdict> {
     const now = Date.now()
     const denial = checkKey(key, client, now)
     if (denial) return denied(denial)
     const { principal } = key
     if (principal.keyId !== null) this.#lasting?.directory.touch(principal.keyId)
     const standing = this.standingOf(principal)
-    if (!(standing instanceof Promise)) return admitted(principal, standing, now)
+    if (!(standing instanceof Promise)) return admitted(principal, standing, now, isFree)
     return standing.then(
-      (known) => admitted(principal, known, now),
+      (known) => admitted(principal, known, now, isFree),
       (error: unknown) => this.#unknown(error),
     )
   }
@@ -106,8 +107,8 @@ class Verifier implements Access {
   }
 }
 
-function admitted(principal: Principal, standing: Standing, now: number): Verdict {
-  const denial = standing.check(now)
+function admitted(principal: Principal, standing: Standing, now: number, isFree: boolean): Verdict {
+  const denial = isFree ? null : standing.check(now)
   return denial ? denied(denial) : { principal, standing, denial: null }
 }
 

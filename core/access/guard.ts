@@ -12,6 +12,8 @@ export interface Face {
   readonly refusedParameters: RegExp
   /** Whether an exchange needs no key. */
   isOpen(exchange: Guarded): boolean
+  /** Whether what is asked for costs nothing: then a caller who cannot pay may still ask. */
+  isFree?(exchange: Guarded): boolean
   /** The denial in its clients' words. */
   refuse(denial: Denial): Reply
 }
@@ -42,7 +44,7 @@ export function guard(access: Access, face: Face): Guard {
         return settle(exchange, { ...none, denial: deny('API_KEY_IN_QUERY_DEPRECATED') })
       const credential = credentialIn(exchange.headers, face.places)
       if (credential === null) return settle(exchange, { ...none, denial: deny('API_KEY_REQUIRED') })
-      const verdict = access.verify(credential, exchange.client)
+      const verdict = access.verify(credential, exchange.client, face.isFree?.(exchange) ?? false)
       return verdict instanceof Promise ? verdict.then((told) => settle(exchange, told)) : settle(exchange, verdict)
     },
 

@@ -50,7 +50,13 @@ export class Standings {
     return known
   }
 
-  /** Everything is read again when it is next needed. */
+  /** Everything is read again in the background when it is next needed. */
+  age(): void {
+    const old = performance.now() - freshFor
+    for (const known of this.#known.values()) known.readAt = Math.min(known.readAt, old)
+  }
+
+  /** Everything is read again before it is used. */
   forget(): void {
     for (const [key, known] of this.#known) {
       if (known.isIdle) this.#known.delete(key)

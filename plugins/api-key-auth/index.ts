@@ -15,6 +15,12 @@ export default definePlugin({
         default: ['media_signed'],
         description: 'Operations that need no key: what they allow is signed, or public.',
       },
+      free: {
+        type: 'array',
+        items: { type: 'string', pattern: '^/' },
+        default: ['/v1/usage', '/antigravity/v1/usage'],
+        description: 'Paths that cost nothing: who has used up a balance or a limit may still ask there how much.',
+      },
       errors: {
         enum: ['dialect', 'plain'],
         default: 'dialect',
@@ -30,10 +36,12 @@ export default definePlugin({
     if (!verifier.hasKeys)
       throw new Error('it would admit nobody: add keys to gateway.yaml, or a database that has some')
     const open = new Set(config.open)
+    const free = new Set(config.free)
     return guard(verifier, {
       places: ['authorization', 'x-api-key', 'x-goog-api-key'],
       refusedParameters: /[?&](?:api_)?key=/,
       isOpen: ({ facts }) => facts.claim !== null && open.has(facts.claim.operation),
+      isFree: ({ path }) => free.has(path),
       refuse({ status, code, message }) {
         if (config.errors === 'dialect') return refuse(status, code, message, challenge(status))
         const headers = { 'content-type': 'application/json', 'cache-control': 'no-store', ...challenge(status) }

@@ -54,7 +54,7 @@ describe('postern', () => {
   test('checks the shipped file', async () => {
     const { code, out } = await postern('check')
     assert.equal(code, 0)
-    assert.match(out, /^gateway.yaml is well: 7 plugins, 0 upstreams/)
+    assert.match(out, /^gateway.yaml is well: 9 plugins, 0 upstreams/)
     assert.match(out, /upstream openai is left out: its key is empty/)
   })
 
@@ -91,7 +91,7 @@ describe('postern', () => {
     const { code, out } = await postern('explain')
     assert.equal(code, 0)
     assert.match(out, /^openai {2}\/ → https:\/\/api.openai.com\/$/m)
-    assert.match(out, /rankUpstreams +demo ↓ failover/)
+    assert.match(out, /rankUpstreams +demo ↓ sticky-session ↓ concurrency ↓ failover/)
   })
 })
 

@@ -1,0 +1,105 @@
+import { resolve } from 'node:path'
+import { fromUnits, toUnits } from 'postern/access'
+import { definePlugin, refuse, reply } from 'postern/plugin'
+import type { Usage } from 'postern/provider'
+import { Admission } from './admission.ts'
+import { config } from './config.ts'
+import { Meter } from './meter.ts'
+import { openLedger, openTotals } from './open.ts'
+import { readPrices, shippedPrices } from './prices.ts'
+import { reports } from './report.ts'
+import { ownName, rowOf } from './row.ts'
+import { unpricedModels } from './unpriced.ts'
+import { chargeOf } from './write.ts'
+
+/** Counts what exchanges use and cost, and bills it. On the path of a request it waits for nothing. */
+export default definePlugin({
+  name: 'usage',
+  config,
+  mayRead: ['principal', 'provider', 'claim', 'model', 'usage'],
+  writes: ['usage_meter'],
+  async setup(context) {
+    const { config, database, log } = context
+    const prices = await readPrices(config.prices === '' ? shippedPrices : resolve(config.prices), config.default_price)
+    const ledger = await openLedger(context)
+    const totals = await openTotals(context)
+    const warn = unpricedModels(log)
+    const report = reports(database, totals, log)
+    const { reserve } = config
+    const admission = new Admission(database ? await context.access() : null, prices, {
+      output: reserve.output,
+      fixed: toUnits(reserve.fixed),
+      most: toUnits(reserve.most),
+    })
+
+    return {
+      onRequest(exchange) {
+        exchange.facts.usage_meter = new Meter()
+        if (config.path === '' || exchange.path !== config.path || exchange.method !== 'GET') return
+        const { principal } = exchange.facts
+        if (!principal) return refuse(401, 'API_KEY_REQUIRED', 'API key is required')
+        return report(principal).then(
+          (told) => reply(200, JSON.stringify(told), jsonHeaders),
+          (error: unknown) => {
+            log.warn({ err: error }, 'what a caller has left could not be read')
+            return refuse(503, 'BILLING_UNAVAILABLE', unavailable)
+          },
+        )
+      },
+      onBody: (exchange) => admission.admit(exchange, exchange.facts.usage_meter!, exchange.body),
+      onUpstreamRequest(exchange) {
+        // A body that is not held had no onBody.
+        const meter = exchange.facts.usage_meter!
+        return meter.reserved === null ? admission.admit(exchange, meter, exchange.body) : undefined
+      },
+      onResponse(exchange, head) {
+        // What is made here has its bytes already.
+        if (head.body === null) exchange.facts.usage_meter!.begin(head, exchange)
+      },
+      onEvent(exchange, data) {
+        const meter = exchange.facts.usage_meter!
+        const dialect = exchange.facts.provider?.dialect
+        if (!meter.see(data, dialect?.firstEvent) || !ledger) return
+        // Before the client sees this event: what it has received to its end has been written down, whatever happens next.
+        const usage: Usage = { ...(exchange.facts.usage ?? noUsage) }
+        dialect?.usage(data, usage)
+        const row = rowOf(exchange, meter, usage, prices, ownName())
+        if (isWorthNoting(row.total_cost)) meter.early = ledger.note(row, meter.standing)
+      },
+      onEnd(exchange) {
+        const meter = exchange.facts.usage_meter!
+        const { standing, early } = meter
+        const { usage, claim, model } = exchange.facts
+        const reserved = meter.reserved ?? 0n
+        const isAnswered = exchange.attempt > 0 && meter.status > 0 && meter.status < 400
+        const isPlain = exchange.method !== 'POST' || model === null || free.has(claim?.operation ?? '')
+        if (!early && !isTold(usage) && (!isAnswered || isPlain)) {
+          standing?.settle(reserved, 0n)
+          return
+        }
+        const row = rowOf(exchange, meter, usage, prices, early?.row.id ?? ownName())
+        warn(row)
+        standing?.settle(reserved, chargeOf(row))
+        totals?.add(row)
+        if (!ledger) return
+        if (early) ledger.amend(early, row)
+        return ledger.settle(early ?? ledger.note(row, standing))
+      },
+    }
+  },
+})
+
+const noUsage: Usage = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 }
+const jsonHeaders = { 'content-type': 'application/json', 'cache-control': 'no-store' }
+const unavailable = 'Billing service temporarily unavailable. Please retry later.'
+
+/** What the APIs do not charge for. */
+const free = new Set(['models', 'count_tokens', 'countTokens'])
+
+function isTold(usage: Usage | null): boolean {
+  return usage !== null && usage.input + usage.output + usage.cacheRead + usage.cacheWrite > 0
+}
+
+function isWorthNoting(cost: string): boolean {
+  return cost !== fromUnits(0n)
+}
