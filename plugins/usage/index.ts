@@ -67,7 +67,9 @@ export default definePlugin({
         if (isWorthNoting(row.total_cost)) meter.early = ledger.note(row, meter.standing)
       },
       onEnd(exchange) {
-        const meter = exchange.facts.usage_meter!
+        const meter = exchange.facts.usage_meter
+        // A plugin above has refused it before it got here.
+        if (meter === null) return
         const { standing, early } = meter
         const { usage, claim, model } = exchange.facts
         const reserved = meter.reserved ?? 0n

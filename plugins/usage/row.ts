@@ -53,6 +53,12 @@ export interface UsageRow {
   readonly ip_address: string | null
 }
 
+/** Upstreams from the database are called `account:17`, unless somebody wants them to be called otherwise. */
+function accountIn(upstream: string): number | null {
+  const [, id] = /^account:(\d{1,15})$/.exec(upstream) ?? []
+  return id === undefined ? null : Number(id)
+}
+
 type Seen = Exchange<'provider' | 'claim' | 'model' | 'principal' | 'usage', 'usage_meter'>
 
 /** What an exchange has come to, with the tokens as they are known now. */
@@ -78,7 +84,7 @@ export function rowOf(exchange: Seen, meter: Meter, usage: Usage | null, prices:
     user_id: principal?.userId ?? null,
     api_key_id: principal?.keyId ?? 0,
     group_id: principal?.groupId ?? null,
-    account_id: null,
+    account_id: accountIn(upstream?.name ?? ''),
     key_name: principal && clean(principal.name || principal.id, 200),
     upstream: clean(upstream?.name ?? '', 200),
     provider: facts.provider?.name ?? '',
