@@ -1,54 +1,120 @@
-/** The second listener: is it alive, is it ready, and what does it run. Never on the public address. */
-import { createServer, type IncomingMessage, type Server as HttpServer } from 'node:http'
+/** The second listener: is it alive, is it ready, what does it run, and what its plugins show. Never on the public address. */
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http'
+import { configuration } from './admin-configuration.ts'
+import { compileGuard, isReachable, type AdminSettings, type Guard } from './admin-guard.ts'
 import { render } from './config/problems.ts'
 import { settingsOf } from './commands/gates.ts'
 import { flushPrefix } from './commands/sticky.ts'
 import { evaluateGates, readGateHistory } from './gates.ts'
 import { metricsContentType } from './observe/metrics.ts'
+import { redactText } from './observe/redact.ts'
+import type { ownPaths, PageMethod, PluginPage } from './pages.ts'
 import type { Sidecar } from './sidecar.ts'
 import { listen } from './server.ts'
+
+/** A text is what Prometheus reads. */
+type Told = readonly [status: number, body: object | string]
 
 /** What a path answers; `body` of a POST is not read: what it needs stands in the query. */
 type Page = (sidecar: Sidecar, query: URLSearchParams) => Told | Promise<Told>
 
-const pages: Readonly<Record<string, Page>> = {
-  'GET /healthz': health,
-  'GET /readyz': readiness,
-  'GET /metrics': (sidecar) => [200, sidecar.metrics()],
-  'GET /gates': gates,
-  'POST /sticky/flush': flush,
+const pages: Readonly<Record<(typeof ownPaths)[number], { readonly method: PageMethod; readonly tell: Page }>> = {
+  '/healthz': { method: 'GET', tell: health },
+  '/readyz': { method: 'GET', tell: readiness },
+  '/metrics': { method: 'GET', tell: (sidecar) => [200, sidecar.metrics()] },
+  '/gates': { method: 'GET', tell: gates },
+  '/configuration': { method: 'GET', tell: async (sidecar) => [200, await configuration(sidecar)] },
+  '/sticky/flush': { method: 'POST', tell: flush },
 }
 
-/** Opens the admin listener. `/healthz` says what runs, `/readyz` whether traffic should come. */
+/** A gateway's own page, or a plugin's; both are guarded alike. */
+type Found = { readonly isPublic: boolean } & ({ readonly tell: Page } | PluginPage)
+
+/** Opens the admin listener. Rejects with a sentence where it cannot listen there, or where the key is no key. */
 export async function openAdmin(sidecar: Sidecar, address: string): Promise<{ url: string; http: HttpServer }> {
+  // Nothing is asked of it before it listens, and where it listens is what it has to know.
+  let guard: Guard | null = null
+  const settings = sidecar.server.gateway.config.settings.admin as AdminSettings // else nobody would open it
   const http = createServer((request, response) => {
-    void answer(sidecar, request).then(([status, body]) => {
-      const text = typeof body === 'string' ? body : `${JSON.stringify(body, null, 2)}\n`
-      response.writeHead(status, {
-        'content-type': typeof body === 'string' ? metricsContentType : 'application/json',
-        'content-length': Buffer.byteLength(text),
-        'cache-control': 'no-store',
-        'x-content-type-options': 'nosniff',
-      })
-      response.end(request.method === 'HEAD' ? undefined : text)
+    void arrive(sidecar, settings, guard, request, response).catch((error: unknown) => {
+      const message = redactText(error instanceof Error ? error.message : String(error))
+      sidecar.server.gateway.log.warn({ err: error, path: pathOf(request) }, 'a page of the admin listener failed')
+      if (response.headersSent) response.destroy()
+      else tell(response, [503, { error: message }])
     })
   })
-  return { url: await listen(http, address), http }
+  compileGuard(settings, null)
+  const url = await listen(http, address)
+  guard = compileGuard(settings, http.address())
+  if (isReachable(http.address()) && !settings.key?.reveal())
+    sidecar.server.gateway.log.warn(
+      { url },
+      'other machines reach the admin listener, and there is no admin.key: it tells /healthz and /readyz alone',
+    )
+  return { url, http }
 }
 
-async function answer(sidecar: Sidecar, { method = 'GET', url = '' }: IncomingMessage): Promise<Told> {
-  const [path = '', query = ''] = url.split('?', 2)
-  const page = pages[`${method === 'HEAD' ? 'GET' : method} ${path}`]
-  if (!page) return [404, { error: `nothing at ${method} ${path}: there are ${Object.keys(pages).join(', ')}` }]
-  try {
-    return await page(sidecar, new URLSearchParams(query))
-  } catch (error) {
-    return [503, { error: error instanceof Error ? error.message : String(error) }]
+async function arrive(
+  sidecar: Sidecar,
+  settings: AdminSettings,
+  guard: Guard | null,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { method: asked = 'GET', url = '' } = request
+  const method = asked === 'HEAD' ? 'GET' : asked
+  const path = pathOf(request)
+  const found = find(sidecar, settings, method, path)
+  // Who may not ask is not told what there is.
+  const turned = guard ? guard(request, found ?? { isPublic: false }) : closed
+  if (turned) {
+    if (turned.status === 401) response.setHeader('www-authenticate', 'Bearer')
+    return tell(response, [turned.status, { error: turned.error }])
   }
+  if (!found)
+    return tell(response, [404, { error: `nothing at ${asked} ${path}: there are ${namesOf(sidecar).join(', ')}` }])
+  if ('tell' in found) return tell(response, await found.tell(sidecar, new URLSearchParams(url.split('?', 2)[1])))
+  harden(response)
+  await found.handle(request, response)
 }
 
-/** A text is what Prometheus reads. */
-type Told = [status: number, body: object | string]
+const closed = { status: 403, error: 'it does not listen yet' } as const
+
+function find(sidecar: Sidecar, settings: AdminSettings, method: string, path: string): Found | null {
+  const own = Object.hasOwn(pages, path) ? pages[path as keyof typeof pages] : null // it has the key, as was just asked
+  if (own?.method === method) return { tell: own.tell, isPublic: isPublic(path, settings) }
+  return sidecar.server.gateway.pages.find(method, path)
+}
+
+/** What asks for them is often no more than a line in somebody's orchestrator. */
+function isPublic(path: string, { metrics_without_key: metrics }: AdminSettings): boolean {
+  return path === '/healthz' || path === '/readyz' || (path === '/metrics' && metrics)
+}
+
+function namesOf({ server }: Sidecar): string[] {
+  return [...Object.entries(pages).map(([path, { method }]) => `${method} ${path}`), ...server.gateway.pages.names]
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  return url.split('?', 1)[0] ?? ''
+}
+
+function tell(response: ServerResponse, [status, body]: Told): void {
+  const text = typeof body === 'string' ? body : `${JSON.stringify(body, null, 2)}\n`
+  harden(response)
+  response.writeHead(status, {
+    'content-type': typeof body === 'string' ? metricsContentType : 'application/json',
+    'content-length': Buffer.byteLength(text),
+  })
+  response.end(text)
+}
+
+/** For every answer of this listener, whoever gives it. */
+function harden(response: ServerResponse): void {
+  response.setHeader('cache-control', 'no-store')
+  response.setHeader('x-content-type-options', 'nosniff')
+  response.setHeader('cross-origin-resource-policy', 'same-origin')
+}
 
 /** 200 as long as the process can answer: a refused configuration does not make a sidecar unhealthy, it is only told. */
 function health({ server, retiring, lastProblem, startedAt }: Sidecar): Told {

@@ -3,11 +3,19 @@ import { overlayOf } from './body/body.ts'
 import { streamBody } from './body/read.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Body, Failure, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
-import { Attempt } from './upstream/attempt.ts'
+import { Attempt, type Answering } from './upstream/attempt.ts'
 import { requestHeaders } from './upstream/headers.ts'
 
 /** What the client is given: a reply of the gateway's own, or an upstream's result and the attempt that has its bytes. */
-export type Answer = Reply | { readonly kind: 'answer'; readonly result: Result; readonly attempt: Attempt | null }
+export type Answer =
+  | Reply
+  | { readonly kind: 'answer'; readonly result: Result; readonly attempt: Answering | null }
+  | Switch
+
+/** The protocol is switched before any upstream is asked. */
+export interface Switch {
+  readonly kind: 'switch'
+}
 
 /**
  * Asks. Rejects only with what a plugin threw, or because the client has gone. A Retry says that a plugin would not have this
@@ -34,7 +42,14 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
   if (route.onEvent || route.editEvent || (facts.stream && watch.hold !== null)) headers['accept-encoding'] = 'identity'
   if (body.kind === 'stream') headers['content-length'] = request.headers['content-length']
 
-  const { connections, pathOf } = await gateway.target(upstream, route.provider!)
+  const target = await gateway.target(upstream, route.provider!)
+  if (exchange.far) {
+    discard(last)
+    if (exchange.gone) throw exchange.gone
+    const attempt = await exchange.far.ask(exchange, outgoing, target, watch)
+    return { kind: 'answer', result: await attempt.result, attempt }
+  }
+  const { connections, pathOf } = target
   const path = pathOf(outgoing.path) + outgoing.query
   const attempt = new Attempt(
     { method: outgoing.method, path, headers, body: bytesOf(exchange, outgoing.body) },

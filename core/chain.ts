@@ -2,7 +2,7 @@
  * Four ways in which several answers become one. A chain is compiled once per gateway from the hooks that joined a phase, in
  * the order in which they shall be asked; a phase nobody joined is null and costs nothing. Only promises are awaited.
  */
-import type { Exchange, Maybe, Phase } from './plugin.ts'
+import type { Exchange, Maybe, Phase, SessionMessage } from './plugin.ts'
 
 /** A hook and the plugin it belongs to. */
 export interface Link<H> {
@@ -80,6 +80,29 @@ export function refine<S extends object>(
       refined = answer ?? refined
     }
     return refined
+  }
+}
+
+/**
+ * A session's messages: down the list from the client, up from the upstream, each hook given what the one before has made of the
+ * message. Null drops it, and nobody further on sees it.
+ */
+export function eachMessage(
+  links: readonly Link<Ask<SessionMessage, SessionMessage | null | void>>[],
+): Ask<SessionMessage, SessionMessage | null> | null {
+  if (links.length === 0) return null
+  const upwards = links.toReversed()
+  return (exchange, message) => {
+    let passed = message
+    for (const link of message.from === 'client' ? links : upwards) {
+      const made = call('onMessage', link, exchange, passed)
+      // The contract has it synchronous; a promise here is a defect of the plugin's.
+      if (made instanceof Promise)
+        throw new HookError(link.plugin, 'onMessage', new TypeError('it must answer at once'))
+      if (made === null) return null
+      passed = made ?? passed
+    }
+    return passed
   }
 }
 

@@ -1,5 +1,5 @@
 /** The answer on its way to the client. */
-import { discard, type Answer } from './ask.ts'
+import { discard, type Answer, type Switch } from './ask.ts'
 import { fault } from './errors.ts'
 import { tapOf, type Tap } from './events.ts'
 import type { LiveExchange } from './exchange.ts'
@@ -7,15 +7,16 @@ import type { AnswerHead, Headers } from './plugin.ts'
 import { errorEvent, refusalOfNetwork, render } from './refusal.ts'
 import { Relay } from './relay.ts'
 import type { StraightReply } from './reply.ts'
-import type { Attempt } from './upstream/attempt.ts'
+import type { Answering } from './upstream/attempt.ts'
 
 /** The header that tells the client, and every log on the way, which exchange it was. */
 const exchangeHeader = 'x-postern-exchange'
 
 /** Sends the answer; resolves when all of it has left or the client has. Null: nobody is left to be answered. */
 export async function deliver(exchange: LiveExchange, answer: Answer | null): Promise<void> {
-  const { response } = exchange
-  if (answer === null || response.destroyed) dropped(exchange, answer)
+  const { response, far } = exchange
+  if (far) return far.deliver(exchange, answer)
+  if (answer === null || answer.kind === 'switch' || response.destroyed) dropped(exchange, answer)
   else if (response.headersSent) deliverLate(exchange, answer)
   else if (answer.kind === 'reply') sendReply(exchange, answer)
   else if (answer.kind === 'refusal') sendReply(exchange, render(exchange, answer))
@@ -32,7 +33,7 @@ function dropped(exchange: LiveExchange, answer: Answer | null): void {
 }
 
 /** The client has waited so long that it was told 200 and comments: whatever is no stream is told it as an event. */
-function deliverLate(exchange: LiveExchange, answer: Answer): void {
+function deliverLate(exchange: LiveExchange, answer: Exclude<Answer, Switch>): void {
   if (!exchange.waits) return dropped(exchange, answer)
   const head = answer.kind === 'answer' ? answer.attempt?.head : null
   if (answer.kind === 'answer' && answer.result.kind === 'response' && head?.status === 200 && isEvents(head.headers))
@@ -41,7 +42,7 @@ function deliverLate(exchange: LiveExchange, answer: Answer): void {
   exchange.response.end(lateError(exchange, answer))
 }
 
-function lateError(exchange: LiveExchange, answer: Answer): string {
+function lateError(exchange: LiveExchange, answer: Exclude<Answer, Switch>): string {
   if (answer.kind === 'refusal') return errorEvent(exchange, answer)
   if (answer.kind === 'reply') return errorEvent(exchange, fault('INTERNAL', `a plugin replied ${answer.status}`))
   const { result } = answer
@@ -55,21 +56,23 @@ function lateError(exchange: LiveExchange, answer: Answer): string {
 /** Not even a refusal could be sent (a plugin put something into a header that none can carry): the connection says so. */
 export async function giveUp(exchange: LiveExchange, error: unknown): Promise<void> {
   exchange.log.error({ err: error }, 'no answer could be sent')
+  if (exchange.far) return exchange.far.cutOff(exchange)
   exchange.response.destroy()
   await exchange.closed
 }
 
-function sendReply(exchange: LiveExchange, { status, headers, body }: StraightReply): void {
+export function sendReply(exchange: LiveExchange, { status, headers, body }: StraightReply): void {
   const { response } = exchange
   const head: AnswerHead = { status, headers: { ...headers, 'x-request-id': exchange.id }, body }
+  const ends = isStillSending(exchange) ? linger(exchange) : null
   sendHead(exchange, head)
   const sent = head.body ?? nothing
   exchange.sent = sent.length
   response.end(sent)
-  if (!exchange.request.complete) linger(exchange)
+  ends?.()
 }
 
-function relay(exchange: LiveExchange, attempt: Attempt): void {
+function relay(exchange: LiveExchange, attempt: Answering): void {
   const { status, headers } = attempt.head!
   const head: AnswerHead = { status, headers, body: null }
   const tap = tapOf(exchange, headers)
@@ -81,7 +84,7 @@ function relay(exchange: LiveExchange, attempt: Attempt): void {
   if (!known && exchange.sent === 0 && !exchange.response.writableEnded) exchange.response.flushHeaders()
 }
 
-function pass(exchange: LiveExchange, attempt: Attempt, tap: Tap | null, isStream: boolean): void {
+function pass(exchange: LiveExchange, attempt: Answering, tap: Tap | null, isStream: boolean): void {
   const passing = new Relay(exchange, attempt, tap, isStream)
   exchange.underway = attempt
   exchange.relay = passing
@@ -89,7 +92,7 @@ function pass(exchange: LiveExchange, attempt: Attempt, tap: Tap | null, isStrea
   attempt.deliverTo(passing)
 }
 
-function isEvents(headers: Headers): boolean {
+export function isEvents(headers: Headers): boolean {
   return headers['content-encoding'] === undefined && String(headers['content-type']).startsWith('text/event-stream')
 }
 
@@ -124,19 +127,36 @@ function sendHead(exchange: LiveExchange, head: AnswerHead): void {
 
 const nothing = Buffer.alloc(0)
 
+/** Whether bytes of the request are still to come: its head has announced some, and they are not all here. */
+function isStillSending({ request: { complete, headers } }: LiveExchange): boolean {
+  return !complete && (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0)
+}
+
 /**
- * The answer is out while the client still sends: reads a little on, so that the client gets to read it instead of a reset
- * connection, and then ends the connection.
+ * The answer goes out while the client still sends: reads a little on, so that the client gets to read it instead of a reset
+ * connection. Where the connection was to end with the answer, Node would end it at once and the system, finding bytes
+ * that nobody has read, would reset it: so Node is told to keep it, and it is ended here. The function that is returned begins
+ * to read; it is called when the answer has been written.
  */
-function linger({ request }: LiveExchange): void {
+function linger({ request, response }: LiveExchange): () => void {
   const { socket } = request
-  let rest = 64 * 2 ** 20
-  const timer = setTimeout(() => socket.destroy(), 5000)
-  timer.unref()
-  request.on('data', (chunk: Buffer) => {
-    rest -= chunk.length
-    if (rest < 0) socket.destroy()
-  })
-  request.on('close', () => clearTimeout(timer))
-  request.resume()
+  const isKept = response.shouldKeepAlive
+  if (!isKept) {
+    response.shouldKeepAlive = true
+    response.removeHeader('connection')
+  }
+  return () => {
+    let rest = 64 * 2 ** 20
+    const timer = setTimeout(() => socket.destroy(), 5000)
+    timer.unref()
+    request.on('data', (chunk: Buffer) => {
+      rest -= chunk.length
+      if (rest < 0) socket.destroy()
+    })
+    request.on('end', () => {
+      if (!isKept) socket.end()
+    })
+    request.on('close', () => clearTimeout(timer))
+    request.resume()
+  }
 }

@@ -29,6 +29,16 @@ export const errors = {
     message: 'No provider of this gateway serves this path',
     remedy: 'Mount the provider in plugins, or correct the base URL; `postern explain` lists what is served.',
   },
+  UPGRADE_REQUIRED: {
+    status: 426,
+    message: 'WebSocket upgrade required (Upgrade: websocket)',
+    remedy: 'This path is for WebSocket clients alone; by HTTP the same is asked with POST.',
+  },
+  NO_WEBSOCKET: {
+    status: 501,
+    message: 'This path is not served over WebSocket',
+    remedy: 'Ask by HTTP, or choose an upstream whose API has WebSocket.',
+  },
   BODY_TOO_LARGE: {
     status: 413,
     message: 'Request body too large',

@@ -1,6 +1,7 @@
 /** One request's life as data. The contract's Exchange, and what only the gateway may touch. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { unreadBody } from './body/body.ts'
+import type { FarSide } from './client.ts'
 import { ClientGone } from './errors.ts'
 import type { Gateway } from './gateway.ts'
 import type { Body, Exchange, Facts, Failure, Headers, Log, PassedOver, Upstream } from './plugin.ts'
@@ -18,12 +19,14 @@ export interface Arrival {
   readonly path: string
   readonly query: string
   readonly client: string
+  /** Whoever is told the answer otherwise than by HTTP. */
+  readonly far?: FarSide | null
 }
 
 const none: readonly never[] = Object.freeze([])
 
 export class LiveExchange implements Exchange {
-  readonly kind = 'http'
+  readonly kind: Exchange['kind']
   readonly id: string
   readonly method: string
   readonly path: string
@@ -33,6 +36,7 @@ export class LiveExchange implements Exchange {
   readonly facts: FactSheet
   readonly request: IncomingMessage
   readonly response: ServerResponse
+  readonly far: FarSide | null
   readonly gateway: Gateway
   readonly route: Route
   readonly startedAt = performance.now()
@@ -67,24 +71,29 @@ export class LiveExchange implements Exchange {
   #log: Log | null = null
 
   constructor(gateway: Gateway, route: Route, facts: FactSheet, arrival: Arrival) {
-    const { request, response } = arrival
+    const { request, response, far = null } = arrival
+    const { method = 'GET', headers } = far ?? request
+    this.kind = far?.kind ?? 'http'
+    this.far = far
     this.gateway = gateway
     this.route = route
     this.facts = facts
     this.request = request
     this.response = response
     this.id = arrival.id
-    this.method = request.method ?? 'GET'
+    this.method = method
     this.path = arrival.path
     this.query = arrival.query
     this.client = arrival.client
-    this.headers = request.headers
-    this.closed = new Promise((resolve) => {
-      response.on('close', () => {
-        if (!response.writableFinished) this.leave(new ClientGone())
-        resolve()
+    this.headers = headers
+    this.closed =
+      far?.closed ??
+      new Promise((resolve) => {
+        response.on('close', () => {
+          if (!response.writableFinished) this.leave(new ClientGone())
+          resolve()
+        })
       })
-    })
   }
 
   get signal(): AbortSignal {

@@ -10,6 +10,7 @@ import { LiveExchange, type Arrival, type FactSheet } from './exchange.ts'
 import { exchangeMetrics, type ExchangeMetrics } from './observe/exchanges.ts'
 import type { RootLog } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
+import type { Pages } from './pages.ts'
 import type { Log, Upstream } from './plugin.ts'
 import type { Claim, Provider } from './provider.ts'
 import { compileRoute, type Joined, type Route } from './route.ts'
@@ -71,7 +72,7 @@ export class Gateway {
 
   /** Lets an exchange in: finds who claims it and gives it its facts. */
   enter(arrival: Arrival): LiveExchange {
-    const { method = 'GET', headers } = arrival.request
+    const { method = 'GET', headers } = arrival.far ?? arrival.request
     const [route, claim] = this.#claim(method, arrival.path, headers)
     // Spread from one template: all exchanges of a gateway share one hidden class.
     const facts = { ...this.#facts, provider: route.provider, claim }
@@ -99,6 +100,11 @@ export class Gateway {
   /** How an upstream is reached. */
   target(upstream: Upstream, provider: Provider): Target | Promise<Target> {
     return this.#upstreams.target(upstream, provider)
+  }
+
+  /** What its plugins show on the admin listener. */
+  get pages(): Pages {
+    return this.#ready.pages
   }
 
   /** The store and the database that its plugins stand on. */

@@ -37,11 +37,16 @@ async function answerTo(exchange: LiveExchange): Promise<Answer> {
   const early = route.onRequest && (await route.onRequest(exchange))
   if (early) return early
   if (!route.provider) return fault('NO_ROUTE', `${exchange.method} ${exchange.path}`)
+  if (facts.claim?.websocket === 'turns' && !exchange.far)
+    return fault('UPGRADE_REQUIRED', '', { upgrade: 'websocket' })
 
-  exchange.body = await takeBody(exchange)
+  const taken = exchange.far ? exchange.far.take(exchange) : await takeBody(exchange)
+  if (taken.kind === 'switch') return taken
+  exchange.body = taken
   const informed = route.onBody && exchange.body.kind === 'json' && (await route.onBody(exchange))
   if (informed) return informed
-  exchange.waits = facts.stream === true && (route.provider.dialect.streamsEvents?.(exchange.query) ?? true)
+  exchange.waits =
+    exchange.far === null && facts.stream === true && (route.provider.dialect.streamsEvents?.(exchange.query) ?? true)
 
   let last: Answer | null = null
   let avoided: readonly Upstream[] = none

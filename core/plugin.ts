@@ -24,6 +24,8 @@ export type { Principal } from './access/principal.ts'
 export type { Counter, Gauge, Histogram, Labelled, Metrics } from './observe/metrics.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { Access } from './access/access.ts'
+export type { PageHandler, PageMethod, PageOptions } from './pages.ts'
+import type { PageHandler, PageMethod, PageOptions } from './pages.ts'
 
 /** What plugins know about an exchange. The owner of a fact adds its type here, by declaration merging. */
 export interface Facts {
@@ -85,7 +87,11 @@ export interface Log {
 export interface Exchange<R extends Fact = Fact, W extends Fact = Fact> {
   /** Taken from the client's X-Request-ID or made; told in the answer. */
   readonly id: string
-  readonly kind: 'http'
+  /**
+   * `http`: a request and its answer. `session`: the upgrade to WebSocket and, where that is one exchange, all that follows.
+   * `turn`: one request over a WebSocket and the events that answer it; it walks as the same request would by HTTP.
+   */
+  readonly kind: 'http' | 'session' | 'turn'
   readonly method: string
   /** Without the query; percent-encoded unreserved characters decoded, dot segments refused. */
   readonly path: string
@@ -115,6 +121,13 @@ export interface Exchange<R extends Fact = Fact, W extends Fact = Fact> {
   readonly log: Log
 }
 
+/** A message of a WebSocket session. */
+export interface SessionMessage {
+  readonly from: 'client' | 'upstream'
+  readonly data: Buffer
+  readonly isBinary: boolean
+}
+
 /** The moments of an exchange. Down the list towards the upstream (↓), up the list on the way back (↑). */
 export interface Hooks<R extends Fact = Fact, W extends Fact = Fact> {
   /** ↓ Headers are here, the body is not. The first answer stops. */
@@ -136,6 +149,8 @@ export interface Hooks<R extends Fact = Fact, W extends Fact = Fact> {
   onEvent?(exchange: Exchange<R, W>, data: Buffer): void
   /** ↑ The same, but may replace it; declaring it holds each event until it is whole. */
   editEvent?(exchange: Exchange<R, W>, data: Buffer): Buffer | void
+  /** ↓ or ↑ Each message of a WebSocket session, by who sent it: another one in its place, or null to drop it. */
+  onMessage?(exchange: Exchange<R, W>, message: SessionMessage): SessionMessage | null | void
   /** ↑ Exactly once, whatever happened. */
   onEnd?(exchange: Exchange<R, W>): void | Promise<void>
 }
@@ -149,6 +164,7 @@ export const phases = [
   'onResponse',
   'onEvent',
   'editEvent',
+  'onMessage',
   'onEnd',
 ] as const satisfies readonly (keyof Hooks)[]
 export type Phase = (typeof phases)[number]
@@ -184,6 +200,12 @@ export interface PluginContext<C> {
   readonly upstreams: readonly Upstream[]
   /** Puts further upstreams beside those of gateway.yaml, at any time, in place of those it offered before. */
   offer(upstreams: readonly Upstream[]): void
+  /**
+   * A page on the admin listener, for as long as this gateway is the latest. A `*` at the end of the path stands for whatever is
+   * below it. Throws where the path has a page already. What is asked of it has passed the listener's guard: its key, its own
+   * names, no other origin, JSON where it is a POST.
+   */
+  page(method: PageMethod, path: string, handle: PageHandler, options?: PageOptions): void
   /** Aborted when this gateway has retired. */
   readonly signal: AbortSignal
   /** Whether a plugin of this gateway reads the fact: do not compute what nobody reads. */

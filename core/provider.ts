@@ -15,6 +15,8 @@ import {
 } from './plugin.ts'
 import { complaintOf, restOf } from './rate-limit.ts'
 
+export type { TurnDialect, WebSocketDialect } from './websocket-dialect.ts'
+import type { WebSocketDialect } from './websocket-dialect.ts'
 export { complaintOf, restOf, type ErrorAnswer, type RestTold } from './rate-limit.ts'
 
 declare module './plugin.ts' {
@@ -38,6 +40,11 @@ export interface Claim {
   readonly path?: string
   readonly model?: string
   readonly stream?: boolean
+  /**
+   * How a WebSocket upgrade is served: `turns`, each an exchange of its own; a `session`, all of it one exchange; absent: passed
+   * on unread. A path of turns takes nothing but upgrades.
+   */
+  readonly websocket?: 'turns' | 'session'
   /** Claimed only if no other provider knows the path better. */
   readonly weak?: boolean
 }
@@ -80,6 +87,8 @@ export interface Dialect {
   readonly errorEvent?: (error: object, operation: string) => string
   /** Whether a stream is server-sent events, by the query; true where absent. Comments can be sent only into those. */
   readonly streamsEvents?: (query: string) => boolean
+  /** How this API is spoken over WebSocket. */
+  readonly websocket?: WebSocketDialect
   /** How this API tells of a model, and of many: for names that the gateway itself has made. */
   readonly models?: { entry(id: string): object; list(entries: readonly object[]): object }
   /** The body of an error of the gateway's own, in the shape that this API's SDK understands. */
@@ -157,6 +166,11 @@ export function dropCredentials(headers: Headers): void {
   headers['x-api-key'] = undefined
   headers['x-goog-api-key'] = undefined
   headers['api-key'] = undefined
+  // A browser can put a key nowhere else when it opens a WebSocket.
+  const offered = headers['sec-websocket-protocol']
+  if (offered === undefined) return
+  const names = String(offered).split(',')
+  headers['sec-websocket-protocol'] = names.filter((name) => !name.includes('api-key')).join(',') || undefined
 }
 
 /** A field of a JSON document, found in its bytes; `undefined` where it is not there. Dots lead into objects. */
@@ -240,6 +254,8 @@ function both(first: Hooks, second: Hooks): Hooks {
 
 type Ask = (exchange: unknown, subject: unknown) => unknown
 
+const unused: Readonly<Usage> = Object.freeze({ input: 0, output: 0, cacheRead: 0, cacheWrite: 0 })
+
 /** The hooks of every provider. The gateway joins them to the exchanges of the mount they belong to, and to no others. */
 function speak(context: PluginContext<unknown>): Hooks {
   const hooks: Hooks = {
@@ -268,8 +284,16 @@ function speak(context: PluginContext<unknown>): Hooks {
   return {
     ...hooks,
     onEvent(exchange, data) {
-      const usage = (exchange.facts.usage ??= { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 })
-      exchange.facts.provider?.dialect.usage(data, usage)
+      const dialect = exchange.facts.provider?.dialect
+      const usage = (exchange.facts.usage ??= { ...unused })
+      if (exchange.kind !== 'session') return dialect?.usage(data, usage)
+      // Each answer of a session tells its own.
+      const told = { ...unused }
+      dialect?.usage(data, told)
+      usage.input += told.input
+      usage.output += told.output
+      usage.cacheRead += told.cacheRead
+      usage.cacheWrite += told.cacheWrite
     },
   }
 }

@@ -54,7 +54,10 @@ const timeouts = new Set([
   'UND_ERR_HEADERS_TIMEOUT',
   'UND_ERR_BODY_TIMEOUT',
   'FIRST_EVENT_TIMEOUT',
+  'MESSAGE_TIMEOUT',
+  'HANDSHAKE_TIMEOUT',
   'ETIMEDOUT',
+  'ECONNECT_TIMEOUT',
 ])
 const unreachable =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|ERR_TLS|ERR_SSL|CERT|DEPTH|SELF|UNABLE)/
@@ -77,12 +80,13 @@ export function refusalOfNetwork(error: NodeJS.ErrnoException): Refusal {
 export function errorEvent({ route, facts }: LiveExchange, refusal: Refusal, body: Buffer | null = null): string {
   const dialect = route.provider!.dialect
   const { status, code, message } = refusal
-  const error = (body && errorIn(body)) ?? dialect.refusal(status, code, message)
+  const error = (body && shapeOf(body)) ?? dialect.refusal(status, code, message)
   const operation = facts.claim?.operation ?? 'other'
   return dialect.errorEvent?.(error, operation) ?? `data: ${JSON.stringify(error)}\n\n`
 }
 
-function errorIn(body: Buffer): object | null {
+/** What an error's body says, where it is JSON that tells of one. */
+export function shapeOf(body: Buffer): object | null {
   try {
     const told: unknown = JSON.parse(body.toString())
     return typeof told === 'object' && told !== null && 'error' in told ? told : null

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Tap } from './events.ts'
 import type { LiveExchange } from './exchange.ts'
 import { errorEvent, refusalOfNetwork } from './refusal.ts'
-import type { Attempt, Sink } from './upstream/attempt.ts'
+import type { Answering, Sink } from './upstream/attempt.ts'
 
 const nothing = Buffer.alloc(0)
 
@@ -11,7 +11,7 @@ const nothing = Buffer.alloc(0)
 export class Relay implements Sink {
   readonly #exchange: LiveExchange
   readonly #response: ServerResponse
-  readonly #attempt: Attempt
+  readonly #attempt: Answering
   readonly #tap: Tap | null
   /** The answer is server-sent events, and its end is ours to say. */
   readonly #isStream: boolean
@@ -19,7 +19,7 @@ export class Relay implements Sink {
   #tail: Buffer = nothing
   #waits = false
 
-  constructor(exchange: LiveExchange, attempt: Attempt, tap: Tap | null, isStream: boolean) {
+  constructor(exchange: LiveExchange, attempt: Answering, tap: Tap | null, isStream: boolean) {
     this.#exchange = exchange
     this.#response = exchange.response
     this.#attempt = attempt

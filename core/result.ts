@@ -17,6 +17,8 @@ export interface Upstream {
   readonly priority: number
   /** How many exchanges it may have at the same time; null: as many as come. */
   readonly slots: number | null
+  /** False: asked by HTTP only, whatever its API can do. */
+  readonly websocket?: boolean
 }
 
 /** Whether another upstream may do better: no (`final`), yes (`elsewhere`), yes and this one should rest. */

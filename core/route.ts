@@ -4,12 +4,25 @@ import {
   everyoneAsked,
   everyoneInTurn,
   firstAnswer,
+  eachMessage,
   refine,
   type Ask,
   type HookError,
   type Link,
 } from './chain.ts'
-import type { AnswerHead, Exchange, Hooks, Maybe, Outgoing, Phase, Reply, Result, Retry, Upstream } from './plugin.ts'
+import type {
+  AnswerHead,
+  Exchange,
+  Hooks,
+  Maybe,
+  Outgoing,
+  Phase,
+  Reply,
+  Result,
+  Retry,
+  SessionMessage,
+  Upstream,
+} from './plugin.ts'
 import type { Provider } from './provider.ts'
 import type { Settings } from './config/schema.ts'
 import type { Watch } from './upstream/attempt.ts'
@@ -35,6 +48,7 @@ export interface Route {
   readonly onResponse: Ask<AnswerHead, void> | null
   readonly onEvent: Ask<Buffer, void> | null
   readonly editEvent: Ask<Buffer, Buffer | Promise<Buffer>> | null
+  readonly onMessage: Ask<SessionMessage, SessionMessage | null> | null
   readonly onEnd: Ask<void, void | Promise<void>> | null
   /** How an attempt is watched, for streams and for other answers. */
   readonly watchOf: (isStream: boolean) => Watch
@@ -84,6 +98,7 @@ export function compileRoute(
     onResponse: everyone<AnswerHead>('onResponse', links('onResponse'), failed),
     onEvent: everyone<Buffer>('onEvent', links('onEvent'), failed),
     editEvent: refine<Buffer>('editEvent', links('editEvent')),
+    onMessage: eachMessage(links('onMessage')),
     onEnd: everyoneInTurn<void>('onEnd', links('onEnd'), failed),
     watchOf: (isStream) => (isStream ? streamed : plain),
     plugins: plugins as Record<Phase, readonly string[]>, // every phase was asked for above

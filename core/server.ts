@@ -1,39 +1,58 @@
 /** Sockets in. Strict HTTP, the one pointer that a reload moves, and the drain. */
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { AddressInfo, Socket } from 'node:net'
 import { addressSet, clientAddress, type AddressSet } from './address.ts'
+import { Clients } from './clients.ts'
+import type { FarSide } from './client.ts'
 import { parseListen } from './config/formats.ts'
 import type { Config } from './config/load.ts'
-import { DrainEnded, fault, type ErrorCode } from './errors.ts'
+import { DrainEnded, fault } from './errors.ts'
 import type { Gateway } from './gateway.ts'
 import { handle } from './handle.ts'
+import { refuse } from './reply.ts'
+import { methodRefused, refusalOfHead } from './strict.ts'
 import { parseTarget } from './target.ts'
+import { asksForWebSocket, ClientSockets } from './websocket.ts'
 
 /** The public listener of a process. */
 export class Server {
   readonly #http: HttpServer
+  readonly #clients: Clients
   #gateway: Gateway
   #trusted: AddressSet
   #draining = false
+  readonly #sockets = new ClientSockets(() => this.#gateway)
 
   constructor(gateway: Gateway) {
     this.#gateway = gateway
     this.#trusted = addressSet(gateway.config.settings.trusted_proxies)
-    this.#http = createServer(
-      {
-        // The head of a request has to come within this time; bodies may take as long as they need.
-        headersTimeout: 30_000,
-        requestTimeout: 0,
-        // Longer than the idle time of usual clients and load balancers (60 s), so that they close first.
-        keepAliveTimeout: 75_000,
-        maxHeaderSize: gateway.config.settings.limits.header,
-        noDelay: true,
-      },
-      (request, response) => this.#arrive(request, response),
+    this.#clients = new Clients(
+      () => this.#gateway.config.settings.limits,
+      (address) => this.#trusted.has(address),
     )
-    this.#http.on('clientError', refuseBrokenRequest)
+    this.#http = createServer({
+      // Bodies are watched by `Clients`: they may take as long as they need while they make some way.
+      requestTimeout: 0,
+      headersTimeout: gateway.config.settings.limits.head_time,
+      connectionsCheckingInterval: 500,
+      // Longer than the idle time of usual clients and load balancers (60 s), so that they close first.
+      keepAliveTimeout: 75_000,
+      maxHeaderSize: gateway.config.settings.limits.header,
+      // `refusalOfHead` looks at Host itself.
+      requireHostHeader: false,
+      noDelay: true,
+      shouldUpgradeCallback: asksForWebSocket,
+    })
+    // Beyond its limit Node drops headers without a word, and those may be the ones that frame the body.
+    this.#http.maxHeadersCount = 0
+    this.#http.on('connection', (socket: Socket) => this.#clients.enter(socket))
+    this.#http.on('request', (request, response) => this.#arrive(request, response))
+    this.#http.on('checkContinue', (request, response) => this.#arrive(request, response))
+    this.#http.on('checkExpectation', (request, response) => this.#arrive(request, response))
+    this.#http.on('clientError', (error, socket) => this.#clients.broke(error, socket as Socket)) // an HTTP server has no other
+    this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket as Socket, head)) // as above
+    this.#http.on('connect', (_request, socket) => this.#refuseConnect(socket as Socket)) // as above
   }
 
   get gateway(): Gateway {
@@ -54,12 +73,14 @@ export class Server {
     const before = this.#gateway
     this.#trusted = addressSet(gateway.config.settings.trusted_proxies)
     this.#gateway = gateway
+    this.#http.headersTimeout = gateway.config.settings.limits.head_time
     return before
   }
 
   /** Takes no new connections; gives the exchanges that are under way `ms` to end, then ends them. */
   async drain(ms: number, retiring: ReadonlySet<Gateway>): Promise<void> {
     this.#draining = true
+    this.#sockets.drain()
     const closed = new Promise<void>((resolve) => {
       this.#http.close(() => resolve())
     })
@@ -77,23 +98,60 @@ export class Server {
     await closed
     clearInterval(sweep)
     clearTimeout(deadline)
+    this.#clients.close()
   }
 
   #arrive(request: IncomingMessage, response: ServerResponse): void {
-    const refused = ambiguity(request)
-    const target = parseTarget(request.url ?? '/', request.headers.host)
-    if (refused || !target) return refusePlainly(response, refused ?? 'BAD_TARGET')
-    if (this.#draining) response.setHeader('connection', 'close')
+    if (this.#draining) response.shouldKeepAlive = false
+    this.#clients.arrive(request, response, () => this.#take(request, response))
+  }
+
+  /** Until it is accepted an upgrade is answered as any other request. */
+  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const upgrade = this.#sockets.meet(request, socket, head)
+    this.#clients.arrive(request, upgrade.response, () => {
+      upgrade.begin()
+      this.#take(request, upgrade.response, upgrade)
+    })
+  }
+
+  /** Requests of one connection are taken one after the other. */
+  #take(request: IncomingMessage, response: ServerResponse, far: FarSide | null = null): void {
     const { headers, socket } = request
+    const { limits } = this.#gateway.config.settings
+    const refusal = refusalOfHead(request, limits)
+    if (refusal) return this.#clients.end(socket, refusal, request)
+    const target = parseTarget(request.url ?? '/', headers.host)
+    if (!target) return this.#clients.end(socket, fault('BAD_TARGET'), request)
+    if (headers.expect !== undefined && request.httpVersionMinor > 0) {
+      if (headers.expect.toLowerCase() !== '100-continue')
+        return this.#clients.end(socket, refuse(417, 'EXPECTATION_REFUSED', 'No such expectation is met'), request)
+      // Who is going to be refused by length alone is not asked to send.
+      if (Number(headers['content-length'] ?? 0) <= this.#largestBody()) response.writeContinue()
+    }
     const exchange = this.#gateway.enter({
       request,
       response,
+      far,
       id: exchangeId(headers['x-request-id']),
       path: target.path,
       query: target.query,
       client: clientAddress(socket.remoteAddress, headers['x-forwarded-for'] as string | undefined, this.#trusted),
     })
     void handle(exchange)
+  }
+
+  #largestBody(): number {
+    const { config, routes } = this.#gateway
+    const { body, upload } = config.settings.limits
+    return Math.max(body, upload, ...routes.map(({ provider }) => provider?.bodyLimit ?? 0))
+  }
+
+  /** Node has let go of the connection. */
+  #refuseConnect(socket: Socket): void {
+    socket.on('error', () => socket.destroy())
+    this.#clients.end(socket, methodRefused)
+    socket.resume()
   }
 }
 
@@ -118,43 +176,6 @@ export function listen(http: HttpServer, address: Config['settings']['listen']):
 function urlOf({ address, port, family }: AddressInfo): string {
   const host = address === '::' || address === '0.0.0.0' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address
   return `http://${host}:${port}`
-}
-
-/** What Node's parser lets through although two servers could read it differently (RFC 9112 §3.2, §6.1). */
-function ambiguity(request: IncomingMessage): ErrorCode | null {
-  const { method, headers, httpVersionMinor, rawHeaders } = request
-  if (method === 'TRACE' || method === 'CONNECT') return 'METHOD_REFUSED'
-  if (httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined) return 'BAD_REQUEST'
-  let hosts = 0
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at]!
-    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
-  }
-  return hosts > 1 ? 'BAD_REQUEST' : null
-}
-
-/** Before there is an exchange there is no dialect: a refusal in the commonest shape. */
-function refusePlainly(response: ServerResponse, code: ErrorCode): void {
-  const { status, message } = fault(code)
-  const body = JSON.stringify({ error: { type: 'invalid_request_error', code, message } })
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    connection: 'close',
-  })
-  response.end(body)
-}
-
-/** Node's parser gave the connection up. */
-function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const status =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? '431 Request Header Fields Too Large'
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? '408 Request Timeout'
-        : '400 Bad Request'
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
 }
 
 const wellFormedId = /^[\w.:+/=@-]{1,128}$/

@@ -4,6 +4,7 @@ import { closest, ConfigError, type Problem } from './config/problems.ts'
 import type { Config, PluginEntry } from './config/load.ts'
 import type { House } from './gateway.ts'
 import { Jobs } from './jobs.ts'
+import { Pages } from './pages.ts'
 import { phases, type Hooks, type PluginContext } from './plugin.ts'
 import type { Joined } from './route.ts'
 
@@ -11,6 +12,8 @@ import type { Joined } from './route.ts'
 export interface SetUp {
   readonly joined: Joined[]
   readonly backing: Backing
+  /** What they show on the admin listener. */
+  readonly pages: Pages
   /** Ends what they have started: tasks, queues, then what they share. */
   end(): Promise<void>
 }
@@ -18,6 +21,7 @@ export interface SetUp {
 /** Throws ConfigError for the first plugin that cannot be set up, after those before it were taken down. */
 export async function setUp(config: Config, house: House): Promise<SetUp> {
   const joined: Joined[] = []
+  const pages = new Pages()
   const endings: (() => Promise<void>)[] = []
   const backing = await openBacking(config, house)
   endings.push(() => backing.end())
@@ -27,7 +31,7 @@ export async function setUp(config: Config, house: House): Promise<SetUp> {
     for (const error of failures) house.log.error({ err: error }, 'a plugin did not end cleanly')
   }
   for (const entry of config.plugins) {
-    const { context, ending } = contextOf(entry, config, house, backing)
+    const { context, ending } = contextOf(entry, config, house, { backing, pages })
     endings.push(ending)
     try {
       const hooks = await entry.plugin.setup(context)
@@ -38,10 +42,12 @@ export async function setUp(config: Config, house: House): Promise<SetUp> {
       throw new ConfigError([problem(config, entry, error)])
     }
   }
-  return { joined, backing, end }
+  return { joined, backing, pages, end }
 }
 
-function contextOf(entry: PluginEntry, config: Config, house: House, backing: Backing) {
+type Ground = Pick<SetUp, 'backing' | 'pages'>
+
+function contextOf(entry: PluginEntry, config: Config, house: House, { backing, pages }: Ground) {
   const log = house.log.child({ plugin: entry.providers[0]?.name ?? entry.name })
   const controller = new AbortController()
   const jobs = new Jobs(log)
@@ -55,6 +61,7 @@ function contextOf(entry: PluginEntry, config: Config, house: House, backing: Ba
     access: () => backing.access(),
     upstreams: config.upstreams,
     offer: (list) => backing.upstreams.offer(entry.name, list),
+    page: (method, path, handle, options) => pages.add(entry.name, method, path, handle, options),
     signal: controller.signal,
     wants: (fact) => config.plugins.some(({ plugin }) => plugin.reads.includes(fact) || plugin.mayRead.includes(fact)),
     every: (ms, task) => jobs.every(ms, task),

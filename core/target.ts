@@ -22,6 +22,13 @@ export function parseTarget(url: string, host: string | undefined): RequestTarge
   return { path, query }
 }
 
+/** Whether a Host header's value is one (RFC 9110 §7.2): a name, an IPv4 address or an IPv6 address in brackets, and a port. */
+export function isHost(value: string): boolean {
+  return wellFormedHost.test(value)
+}
+
+const wellFormedHost = /^(?:[\w.~!$&'()*+;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/
+
 // A fragment never travels; controls, spaces and what is no ASCII do not belong into a target.
 const forbidden = /[^!-~]|[\\#]/
 const dotSegment = /\/\.{1,2}(\/|$)/

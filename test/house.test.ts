@@ -44,7 +44,7 @@ describe('imports', () => {
     ioredis: /^core\/store\//,
     pg: /^core\/database\//,
     'node-pg-migrate': /^core\/database\//,
-    ws: /^core\/upstream\/ws-/,
+    ws: /^core\/(upstream\/ws-|websocket\.ts$)/,
   }
   for (const [name, adapter] of Object.entries(adapters)) {
     test(`of ${name} are in one place`, () => {

@@ -6,7 +6,14 @@ import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 
 const given = process.argv.slice(2)
-const fast = ['core/**/*.test.ts', 'plugins/**/*.test.ts', 'test/*.test.ts', 'test/e2e/*.test.ts']
+const fast = [
+  'core/**/*.test.ts',
+  'plugins/**/*.test.ts',
+  'test/*.test.ts',
+  'test/e2e/*.test.ts',
+  'test/conformance/*.test.ts',
+  'test/faults/*.test.ts',
+]
 const patterns = given.length > 0 ? given : fast
 const files = patterns.flatMap((pattern) => globSync(pattern)).toSorted()
 if (files.length === 0) {

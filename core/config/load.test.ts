@@ -9,6 +9,11 @@ import { example, openai, optionsOf, parse, plugin, sound, source, sourceOf } fr
 import { loadConfig } from './load.ts'
 import { render } from './problems.ts'
 
+const times = { drain: 30_000, head_time: 30_000, body_time: 30_000, read_time: 120_000 }
+const defaultLimits = { ...times, body: 2 ** 25, upload: 2 ** 29, header: 2 ** 15, headers: 100, url: 2 ** 13 }
+/** Where the file says nothing of it. */
+const admin = { listen: '127.0.0.1:8788', metrics_without_key: false, hosts: [] }
+
 describe('a configuration', () => {
   test('has every setting, though the file has none', async () => {
     const { settings, upstreams, plugins, notes } = await sound('{}')
@@ -16,10 +21,10 @@ describe('a configuration', () => {
     assert.deepEqual([store.reveal(), database.reveal()], ['memory', 'none'])
     assert.deepEqual(others, {
       listen: '127.0.0.1:8787',
-      admin: { listen: '127.0.0.1:8788' },
+      admin,
       migrate: 'auto',
       log: { level: 'info' },
-      limits: { body: 32 * 2 ** 20, upload: 512 * 2 ** 20, drain: 30_000, header: 32 * 2 ** 10 },
+      limits: defaultLimits,
       timeouts: { connect: 10_000, headers: 600_000, idle: 180_000, hold: 5000, heartbeat: 10_000 },
       trusted_proxies: [],
     })
@@ -28,17 +33,14 @@ describe('a configuration', () => {
 
   test('keeps the other defaults of a map that has some of its keys', async () => {
     const { settings } = await sound('limits: { drain: 1m }\nadmin: {}\n')
-    const { limits } = settings
-    assert.deepEqual(limits, { body: 32 * 2 ** 20, upload: 512 * 2 ** 20, drain: 60_000, header: 32 * 2 ** 10 })
-    assert.deepEqual(settings.admin, { listen: '127.0.0.1:8788' })
+    assert.deepEqual(settings.limits, { ...defaultLimits, drain: 60_000 })
+    assert.deepEqual(settings.admin, admin)
   })
 
   test('takes lists and maps with nothing in them for absent', async () => {
-    const { settings, plugins } = await sound(
-      'admin:\nlimits:\n  # drain: 30s\ntrusted_proxies:\nupstreams:\nplugins:\n',
-    )
+    const { settings, plugins } = await sound('admin:\nlimits:\n  # drain: 30s\nupstreams:\nplugins:\n')
     assert.equal(settings.limits.drain, 30_000)
-    assert.deepEqual(settings.admin, { listen: '127.0.0.1:8788' })
+    assert.deepEqual(settings.admin, admin)
     assert.deepEqual(plugins, [])
   })
 

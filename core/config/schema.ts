@@ -1,6 +1,7 @@
 /** The keys of gateway.yaml that the gateway itself understands. What plugins understand is in their own schemas. */
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { ConfigOf } from '../plugin.ts'
+import { limits } from './limits.ts'
 
 const log = {
   type: 'object',
@@ -12,39 +13,6 @@ const log = {
       enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
       description: 'The least important kind of line that is still written.',
       default: 'info',
-    },
-  },
-} as const satisfies JSONSchema
-
-const limits = {
-  type: 'object',
-  description: 'How much the gateway takes on.',
-  additionalProperties: false,
-  default: {},
-  properties: {
-    body: {
-      type: 'string',
-      format: 'size',
-      description: 'The largest JSON request body. It is held in memory while the exchange lasts.',
-      default: '32MiB',
-    },
-    upload: {
-      type: 'string',
-      format: 'size',
-      description: 'The largest request body that streams through unread, such as a file.',
-      default: '512MiB',
-    },
-    drain: {
-      type: 'string',
-      format: 'duration',
-      description: 'How long exchanges may go on after their gateway was retired by a reload or a shutdown.',
-      default: '30s',
-    },
-    header: {
-      type: 'string',
-      format: 'size',
-      description: 'The largest request line and headers, together. Changing it needs a restart.',
-      default: '32KiB',
     },
   },
 } as const satisfies JSONSchema
@@ -94,6 +62,16 @@ const timeouts = {
         'How long a client that waits for a stream hears nothing before it is sent a comment, which its parser skips. 0s: never.',
       default: '10s',
     },
+    first_message: {
+      type: 'string',
+      format: 'duration',
+      description: 'For the first message of a WebSocket whose messages are requests. Absent: 30s.',
+    },
+    between_turns: {
+      type: 'string',
+      format: 'duration',
+      description: 'For the next request of a WebSocket whose messages are requests. Absent: 10m.',
+    },
     total: {
       type: 'string',
       format: 'duration',
@@ -140,6 +118,10 @@ const upstream = {
       type: 'integer',
       minimum: 1,
       description: 'How many exchanges it may have at the same time; needs the plugin concurrency. Absent: no limit.',
+    },
+    websocket: {
+      type: 'boolean',
+      description: 'Whether it is asked over WebSocket where its API has that; false: by HTTP alone. Absent: yes.',
     },
   },
 } as const satisfies JSONSchema
@@ -211,6 +193,26 @@ export const coreSchema = {
               format: 'listen',
               description: 'Where operators find health, metrics and what else the gateway tells of itself.',
               default: '127.0.0.1:8788',
+            },
+            key: {
+              type: 'string',
+              format: 'secret',
+              description:
+                'What operators send as authorization: Bearer KEY: "${NAME}" or file:PATH, 16 characters or more. Needed for all but ' +
+                '/healthz and /readyz where listen is no loopback address. Absent or empty: none.',
+            },
+            metrics_without_key: {
+              type: 'boolean',
+              description: 'Whether /metrics is told to those who do not send the key.',
+              default: false,
+            },
+            hosts: {
+              type: 'array',
+              items: { type: 'string', pattern: '^[A-Za-z0-9.-]+$' },
+              description:
+                'Names by which this listener is asked without the key, beside its addresses and localhost. A browser may be ' +
+                'talked into asking it by any other.',
+              default: [],
             },
           },
         },

@@ -28,7 +28,7 @@ export function readUpstreams(list: readonly UpstreamSettings[]): {
   }
 }
 
-function readUpstream({ name, provider, url, key, models, priority, slots }: UpstreamSettings): Upstream {
+function readUpstream({ name, provider, url, key, models, priority, slots, websocket }: UpstreamSettings): Upstream {
   return Object.freeze({
     name,
     provider,
@@ -37,6 +37,7 @@ function readUpstream({ name, provider, url, key, models, priority, slots }: Ups
     models: models ?? null,
     priority,
     slots: slots ?? null,
+    ...(websocket === undefined ? {} : { websocket }),
   })
 }
 

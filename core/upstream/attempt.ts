@@ -14,6 +14,22 @@ export interface Sink {
   broken(error: NodeJS.ErrnoException): void
 }
 
+/** An upstream that was asked, as whoever is given its answer sees it. */
+export interface Answering {
+  readonly result: Promise<Result>
+  /** Null until something of an answer is here. */
+  readonly head: { readonly status: number; readonly headers: Headers } | null
+  /** What is handed to the sink: pieces of a body, or whole messages. */
+  readonly framing: 'bytes' | 'messages'
+  deliverTo(sink: Sink): void
+  resume(): void
+  discard(): void
+  abort(reason: Error): void
+  tick(now: number): void
+  /** Its client has left: it is read to its end, and its connection serves nobody afterwards. */
+  forsake?(): void
+}
+
 /** What is sent. `path` is whole: base address, path and query. */
 export interface Sending {
   readonly method: string
@@ -23,6 +39,9 @@ export interface Sending {
 }
 
 function nothing(): void {}
+
+/** Informational answers to one request: each lets undici wait for its head anew, so that a flood of them would never end. */
+const mostInformational = 64
 
 /** How long an attempt may take before its answer counts as one, in ms. */
 export interface Watch {
@@ -36,7 +55,8 @@ export interface Watch {
  * Receives from undici: these are the handler methods that its HTTP/1 client calls itself, so nothing wraps them.
  * The outcome is a value; `result` never rejects.
  */
-export class Attempt {
+export class Attempt implements Answering {
+  readonly framing = 'bytes'
   readonly sending: Sending
   readonly result: Promise<Result>
   /** Status and headers as the upstream sent them. */
@@ -54,6 +74,7 @@ export class Attempt {
   #heldSince = 0
   #held: Buffer[] = []
   #announced = -1
+  #informational = 0
   #state: 'asked' | 'arriving' | 'whole' | 'broken' = 'asked'
   #error: NodeJS.ErrnoException | null = null
   #sink: Sink | null = null
@@ -127,10 +148,14 @@ export class Attempt {
   }
 
   onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
-    if (status < 200) return true
+    // What is thrown here comes back as the attempt's error, as long as nothing has arrived.
+    if (status < 200) {
+      if (++this.#informational > mostInformational) throw new Error('too many informational answers')
+      return true
+    }
+    const headers = answerHeaders(raw)
     this.#resume = resume
     this.#state = 'arriving'
-    const headers = answerHeaders(raw)
     this.head = { status, headers }
     this.#announced = Number(headers['content-length'] ?? -1)
     const { hold, firstEvent } = this.#watch

@@ -30,6 +30,11 @@ describe('headers on their way to an upstream', () => {
     assert.deepEqual(requestHeaders({ ...kept, ...dropped }), kept)
   })
 
+  test('cannot change what the object of headers is', () => {
+    const given = Object.create(null, { ['__proto__']: { value: 'x', enumerable: true } }) as Record<string, string> // as Node makes it
+    assert.deepEqual(requestHeaders(given), {})
+  })
+
   test('are a copy: the client’s stay as they are', () => {
     const given = { accept: 'a' }
     requestHeaders(given).accept = 'b'
@@ -72,6 +77,12 @@ describe('headers of an answer', () => {
     assert.deepEqual(answerHeaders(raw('Connection', 'content-length', 'Content-Length', '5')), {
       'content-length': '5',
     })
+  })
+
+  test('may be called what every object has', () => {
+    const headers = answerHeaders(raw('constructor', '1', 'Constructor', '2', '__proto__', '3', '__proto__', '4'))
+    assert.deepEqual(Object.entries(headers), [['constructor', ['1', '2']]])
+    assert.equal(Object.getPrototypeOf(headers), Object.prototype)
   })
 
   test('keep bytes beyond ASCII', () => {

@@ -1,7 +1,10 @@
 /** Which headers travel: those that belong to one connection never do, in either direction. */
 import type { Headers } from '../plugin.ts'
 
-/** RFC 9110 §7.6.1, the three older ones that proxies still meet, and the framing, which each side makes anew. */
+/**
+ * RFC 9110 §7.6.1, the three older ones that proxies still meet, and the framing, which each side makes anew; and the one name that
+ * no object can hold.
+ */
 const hopByHop = new Set([
   'connection',
   'keep-alive',
@@ -13,6 +16,7 @@ const hopByHop = new Set([
   'transfer-encoding',
   'upgrade',
   'http2-settings',
+  '__proto__',
 ])
 
 /** Headers of the request that belong to this hop too: the host is the upstream's, `Expect` was answered here. */
@@ -30,19 +34,27 @@ export function requestHeaders(headers: Readonly<Headers>): Headers {
 
 /**
  * The headers of an upstream's answer from its raw list of names and values, lower case, without the hop-by-hop ones. What
- * appears more than once becomes an array.
+ * appears more than once becomes an array. Throws where the body is in another transfer coding than chunked.
  */
 export function answerHeaders(raw: readonly Buffer[]): Headers {
   const headers: Headers = {}
   let named: Set<string> | null = null
+  let isCoded = false
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = raw[at]!.toString('latin1').toLowerCase()
     if (hopByHop.has(name)) {
-      if (name === 'connection') named = namedByConnection(raw[at + 1]!.toString('latin1'))
+      const value = raw[at + 1]!.toString('latin1')
+      if (name === 'connection') named = namedByConnection(value)
+      else if (name === 'transfer-encoding') {
+        // undici takes off the last coding, chunked, and passes the others on as if there were none.
+        if (isCoded || value.trim().toLowerCase() !== 'chunked') throw new Error('an unknown transfer coding')
+        isCoded = true
+      }
       continue
     }
     const value = raw[at + 1]!.toString('latin1')
-    const before = headers[name]
+    // Every object has members called constructor and __proto__ already.
+    const before = Object.hasOwn(headers, name) ? headers[name] : undefined
     if (before === undefined) headers[name] = value
     else if (typeof before === 'string') headers[name] = [before, value]
     else before.push(value)

@@ -3,9 +3,13 @@
  * is ours and drives undici's dispatcher on kept-alive connections, at about half the CPU of the frame's own (see
  * ARCHITECTURE.md, "Transport").
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { createProxyServer } from 'http-proxy-3'
 import { Pool, type Dispatcher } from 'undici'
+import { holdLimit } from '../commit.ts'
+import type { Headers } from '../plugin.ts'
+import type { Tunnel } from '../tunnel.ts'
 import type { Attempt } from './attempt.ts'
 
 /** Milliseconds each phase may take. */
@@ -45,6 +49,8 @@ export class Connections {
   /** The frame's last pass. */
   dispatch(attempt: Attempt): void {
     const { method, path, headers, body } = attempt.sending
+    // http-proxy-3's pass deleteLength has announced an empty body for DELETE and OPTIONS.
+    if (body !== null && headers['content-length'] === '0') headers['content-length'] = undefined
     this.#pool.dispatch(
       {
         method,
@@ -59,6 +65,26 @@ export class Connections {
     )
   }
 
+  /**
+   * Splices an upgrade to the upstream's, by the frame's own pass. Until the upstream has switched, what comes of it is the
+   * tunnel's result, and `response` can still be sent.
+   */
+  tunnel(request: IncomingMessage, response: ServerResponse, head: Buffer, tunnel: Tunnel): void {
+    const socket = response.socket!
+    const headers: Headers = { connection: 'Upgrade', upgrade: 'websocket' }
+    // A credential that was dropped is undefined, and node:http would not take it.
+    for (const name in tunnel.headers) if (tunnel.headers[name] !== undefined) headers[name] = tunnel.headers[name]
+    request.headers = headers
+    request.url = tunnel.path
+    const options: TunnelOptions = {
+      target: this.origin,
+      connectTimeout: this.#timeouts.connect,
+      postern: { tunnel, response, socket },
+    }
+    // In place of the end of the client's socket, which the frame makes of every failure.
+    frame.ws(request, socket, head, options, () => {})
+  }
+
   /** Resolves when every connection is closed; what is still under way is cut off. */
   close(): Promise<void> {
     return this.#pool.destroy()
@@ -67,7 +93,60 @@ export class Connections {
 
 type FrameOptions = { target: URL; postern: { connections: Connections; attempt: Attempt } }
 
+type TunnelOptions = {
+  target: URL
+  connectTimeout: number
+  postern: { tunnel: Tunnel; response: ServerResponse; socket: Socket }
+}
+
 const frame = createProxyServer({})
+
+/** How long a client may take to end its side of a tunnel when the other has ended, in ms. */
+const lingering = 2000
+
+// A socket that breaks is told to its tunnel or attempt; without a listener the frame would throw it at the process.
+frame.on('error', () => {})
+
+frame.on('proxyReqWs', (upstream: ClientRequest, _request: unknown, _socket: unknown, options: unknown) => {
+  // The frame merges its own options into those of `tunnel` above.
+  const { tunnel, response, socket } = (options as TunnelOptions).postern
+  upstream.on('upgrade', (_answer, other: Socket) => {
+    response.detachSocket(socket)
+    tunnel.onSent(() => {
+      socket.destroy()
+      other.destroy()
+    })
+    // The frame ends the client's side then, but reads no more of it, and so would never learn that it has ended too.
+    other.on('close', () => {
+      socket.resume()
+      const timer = setTimeout(() => socket.destroy(), lingering).unref()
+      socket.on('close', () => clearTimeout(timer))
+    })
+    socket.on('close', () => tunnel.onEnd())
+    tunnel.onOpen()
+  })
+  // The frame adds its listeners after this event: what it does with answers and errors is to end the client's socket.
+  queueMicrotask(() => {
+    upstream.removeAllListeners('error').on('error', (error) => tunnel.onError(error))
+    upstream.removeAllListeners('response').on('response', (answer: IncomingMessage) => refusedTunnel(answer, tunnel))
+  })
+  tunnel.onSent((reason) => upstream.destroy(reason))
+})
+
+function refusedTunnel(answer: IncomingMessage, tunnel: Tunnel): void {
+  const chunks: Buffer[] = []
+  let length = 0
+  const done = () => tunnel.onRefused(answer.statusCode ?? 502, answer.headers, Buffer.concat(chunks))
+  answer.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length < holdLimit) return
+    done()
+    answer.destroy()
+  })
+  answer.on('end', done)
+  answer.on('error', done)
+}
 
 // http-proxy-3 finds passes by the name of their function, so a bundler has to keep names.
 frame.before('web', 'stream', function posternStream(_request: unknown, _response: unknown, options: unknown) {

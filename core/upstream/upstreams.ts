@@ -4,12 +4,29 @@ import type { Upstream } from '../plugin.ts'
 import type { Provider } from '../provider.ts'
 import type { Shared } from '../shared.ts'
 import { Connections } from './transport.ts'
+import { WsPool } from './ws-pool.ts'
 
 /** Connections to an upstream and what its base address puts before each path. */
 export interface Target {
   readonly connections: Connections
   /** The whole path for one of the API's own. */
   readonly pathOf: (path: string) => string
+  readonly websockets: WebSockets
+}
+
+/** WebSocket connections to an upstream. */
+export interface WebSockets {
+  /** The address of a path and query of the upstream's own. */
+  url(path: string): URL
+  /** The pool that all upstreams have in common, kept open at the least until it is released; it outlives a reload. */
+  hold(): Promise<HeldPool>
+  /** The upstream has said that it has no WebSocket: until then (`performance.now()`) it is asked by HTTP. */
+  absentUntil: number
+}
+
+export interface HeldPool {
+  readonly pool: WsPool
+  release(): void
 }
 
 type Serves = (model: string) => boolean
@@ -21,6 +38,7 @@ export class Upstreams {
   /** What plugins have offered, each its own list. */
   readonly #offered = new Map<string, readonly Upstream[]>()
   readonly #targets = new WeakMap<Upstream, Target | Promise<Target>>()
+  #pool: Promise<{ readonly key: string }> | null = null
   #byProvider: ReadonlyMap<string, Served>
 
   constructor(config: Config, shared: Shared) {
@@ -64,7 +82,9 @@ export class Upstreams {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#keys.keys()].map((key) => this.#shared.release(key)))
+    const pool = await this.#pool
+    const keys = pool ? [...this.#keys.keys(), pool.key] : [...this.#keys.keys()]
+    await Promise.all(keys.map((key) => this.#shared.release(key)))
   }
 
   async #open(address: URL, { dialect }: Provider): Promise<Target> {
@@ -79,7 +99,27 @@ export class Upstreams {
       )
       this.#keys.set(key, opening)
     }
-    return { connections: await opening, pathOf: joiner(address.pathname, dialect.version ?? '') }
+    const websockets: WebSockets = {
+      url: (path) => new URL(path, address.origin.replace(/^http/, 'ws')),
+      hold: () => this.#holdPool(),
+      absentUntil: 0,
+    }
+    return { connections: await opening, pathOf: joiner(address.pathname, dialect.version ?? ''), websockets }
+  }
+
+  /** The gateway holds it too: connections wait in it for sessions to come. */
+  async #holdPool(): Promise<HeldPool> {
+    const { connect } = this.#config.settings.timeouts
+    const key = `websockets ${connect}`
+    const take = () =>
+      this.#shared.take(
+        key,
+        () => new WsPool({ handshakeTimeout: connect, acquireTimeout: connect + 2000 }),
+        (open) => open.close(),
+      )
+    this.#pool ??= take().then((pool) => ({ key, pool }))
+    const pool = await take()
+    return { pool, release: () => void this.#shared.release(key) }
   }
 }
 

@@ -14,7 +14,7 @@ const proofLife = 60_000
 export function choose(exchange: Asks, asking: Asking, candidates: readonly Upstream[], room: Room) {
   endProof(room, asking, false)
   asking.candidates = candidates
-  asking.isInSpite = false
+  asking.inSpiteOf = 0
   const { facts, failures } = exchange
   const isPlain = candidates.length < 2 && failures.length === 0 && facts.pin === null
   if (isPlain && room.isCalm() && !room.explains) return candidates
@@ -30,8 +30,10 @@ export function choose(exchange: Asks, asking: Asking, candidates: readonly Upst
   if (!panic) for (const { upstream, reason, wait } of sifted.sick) exchange.passOver(upstream, reason, { wait })
   const { again } = asking
   const once = again && candidates.find(({ name }) => name === again.upstream.name)
-  if (once && (again.isOnly || sifted.fit.length === 0)) {
-    asking.isInSpite = true
+  // A limit may have been reached while this exchange waited.
+  const isFit = once && !room.memberOf(once).firmRest(facts.model, now)
+  if (isFit && (again.isOnly || sifted.fit.length === 0)) {
+    asking.inSpiteOf = again.isOnly ? Infinity : (room.memberOf(once).rest(facts.model, now)?.until ?? 0)
     if (room.explains) decide(exchange, { upstream: once.name, score: null, parts: null, reason: 'asked once more' })
     return [once]
   }
@@ -49,7 +51,7 @@ export function choose(exchange: Asks, asking: Asking, candidates: readonly Upst
   const why = toTheFront(ranked, facts.pin?.upstream ?? null, candidates, now, room)
   const [first] = ranked
   if (!first) return []
-  asking.isInSpite = first.illness > 0
+  if (first.illness > 0) asking.inSpiteOf = room.memberOf(first.upstream).rest(facts.model, now)?.until ?? 0
   if (room.explains) {
     const reason = first.illness > 0 ? 'too many rest' : why
     decide(exchange, { upstream: first.upstream.name, score: first.score, parts: first.parts, reason })
@@ -98,7 +100,7 @@ function atHome(exchange: Asks, asking: Asking, home: string, { resting }: Sifte
   const rest = resting.find((one) => one.upstream === upstream) ?? null
   const hasFailed = exchange.failures.some((failure) => failure.upstream.name === home)
   if (upstream && !rest && !hasFailed) {
-    asking.isInSpite = true
+    asking.inSpiteOf = Infinity
     return [upstream]
   }
   const isLimited = rest?.isLimited ?? false

@@ -106,7 +106,10 @@ export default definePlugin({
         if (!upstream || !asking) return undefined
         const member = memberOf(upstream)
         // It may have begun to rest while the exchange waited for a slot: then the choice is made anew.
-        if (!room.isCalm() && !asking.isInSpite && member.rest(facts.model, Date.now())) return retry()
+        if (!room.isCalm() && hasBegunToRest(asking, member, facts.model)) {
+          asking.again = null
+          return retry()
+        }
         member.usedAt = performance.now()
         if (asking.proof && asking.proof.upstream !== upstream) endProof(room, asking, false)
         if (config.encrypted_reasoning === 'pass') return undefined
@@ -133,6 +136,7 @@ export default definePlugin({
           learn(exchange, upstream, result, verdict, room)
         if (result.kind === 'response' && result.status < 400) {
           asking.served = upstream
+          asking.sentAt = performance.now() - result.ms
           return undefined
         }
         return again(exchange, asking, upstream, result, verdict, room)
@@ -140,11 +144,20 @@ export default definePlugin({
       onEnd(exchange) {
         const { asking } = exchange.facts
         if (asking?.proof) endProof(room, asking, false)
-        if (asking?.served && exchange.error !== null) learnBreak(exchange, asking.served, exchange.error, room)
+        if (asking?.served && exchange.error !== null)
+          learnBreak(exchange, asking.served, asking.sentAt, exchange.error, room)
       },
     }
   },
 })
+
+/** Since it was chosen: a limit, or a rest for its health that is longer than the one that was known of. */
+function hasBegunToRest({ inSpiteOf }: Asking, member: Member, model: string | null): boolean {
+  const now = Date.now()
+  if (member.firmRest(model, now)) return true
+  const rest = member.rest(model, now)
+  return rest !== null && rest.until > inSpiteOf
+}
 
 function newAsking(candidates: Asking['candidates']): Asking {
   return {
@@ -154,7 +167,8 @@ function newAsking(candidates: Asking['candidates']): Asking {
     strips: false,
     staysHome: false,
     proof: null,
-    isInSpite: false,
+    inSpiteOf: 0,
     served: null,
+    sentAt: 0,
   }
 }

@@ -33,11 +33,17 @@ export function learn(exchange: Asks, upstream: Upstream, result: Result, verdic
 }
 
 /** An answer that broke off in the middle, where nothing could be retried any more, counts against the upstream as well. */
-export function learnBreak(exchange: Asks, upstream: Upstream, error: NodeJS.ErrnoException, room: Room): void {
+export function learnBreak(
+  exchange: Asks,
+  upstream: Upstream,
+  sentAt: number,
+  error: NodeJS.ErrnoException,
+  room: Room,
+): void {
   // What plugins throw has no code.
   if (error.code === undefined) return
   const verdict = failed(error)
-  const result = { kind: 'failure', error, judgement: 'final', ms: 0 } as const
+  const result = { kind: 'failure', error, judgement: 'final', ms: performance.now() - sentAt } as const
   if (verdict.isError) learn(exchange, upstream, result, verdict, room)
 }
 

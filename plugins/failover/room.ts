@@ -61,10 +61,12 @@ export interface Asking {
   /** Whether its reasoning keeps it with the account that has it. */
   staysHome: boolean
   proof: Proof | null
-  /** Whether the one that was chosen is asked in spite of its rest. */
-  isInSpite: boolean
+  /** The end of the rest in spite of which it was chosen, in ms since 1970: Infinity for any that is for its health, 0 for none. */
+  inSpiteOf: number
   /** Who has begun to answer. */
   served: Upstream | null
+  /** When that one was asked, in ms of the monotonic clock. */
+  sentAt: number
 }
 
 /** An exchange that shows whether an upstream is well again. */

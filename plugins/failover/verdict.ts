@@ -100,7 +100,7 @@ export function failed({ code, name }: NodeJS.ErrnoException): Verdict {
     isProof: false,
     rest: null,
     isTransient: isTheirs,
-    isUntouched: !isTheirs || unsent.test(reason) || /^(ERR_TLS|CERT|DEPTH|SELF|UNABLE)/.test(reason),
+    isUntouched: !isTheirs || unsent.test(reason) || /^(ERR_TLS|ERR_SSL|CERT|DEPTH|SELF|UNABLE)/.test(reason),
     reason,
   }
 }

@@ -8,7 +8,8 @@ export default defineProvider({
 })
 
 const dialect: Dialect = {
-  claims: (_method, path, headers) =>
+  claims: (method, path, headers) =>
+    live(method, path) ??
     claim(
       path,
       saysSo.some((name) => headers[name] !== undefined),
@@ -43,6 +44,14 @@ const versions = /^\/(?:upload\/)?v1(?:beta|alpha)(?:\/|$)/
 
 /** What Google's SDKs send: tells their `/v1/models` from OpenAI's. */
 const saysSo = ['x-goog-api-key', 'x-goog-api-client']
+
+/** The Live API: one service, in several versions. */
+function live(method: string, path: string): Claim | null {
+  if (!livePath.test(path)) return null
+  return method === 'GET' ? { operation: 'live', websocket: 'session' } : { operation: 'live' }
+}
+const livePath =
+  /^\/ws\/google\.ai\.generativelanguage\.v1(?:alpha|beta)?\.GenerativeService\.BidiGenerateContent(?:Constrained)?$/
 
 function claim(path: string, isGoogles: boolean): Claim | null {
   const match = modelPath.exec(path)

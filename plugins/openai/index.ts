@@ -1,4 +1,5 @@
 import { defineProvider, dropCredentials, jsonField, type Claim, type Dialect, type Usage } from 'postern/provider'
+import { websocket, websocketAt } from './websocket.ts'
 
 export default defineProvider({
   name: 'openai',
@@ -8,7 +9,7 @@ export default defineProvider({
 })
 
 const dialect: Dialect = {
-  claims: (_method, path) => claim(path),
+  claims: (method, path) => claim(method, path),
   fields: { model: 'model', stream: 'stream' },
   version: '/v1',
   authorize({ headers }, key) {
@@ -18,6 +19,7 @@ const dialect: Dialect = {
   },
   usage: addUsage,
   firstEvent: classify,
+  websocket,
   models: {
     entry: (id) => ({ id, object: 'model', created: 0, owned_by: 'postern' }),
     list: (data) => ({ object: 'list', data }),
@@ -37,11 +39,14 @@ const dialect: Dialect = {
 const known =
   /^(?:\/v1)?\/(chat\/completions|completions|responses|embeddings|moderations|images|audio|realtime)(?:\/|$)/
 
-function claim(path: string): Claim | null {
+function claim(method: string, path: string): Claim | null {
   const match = known.exec(path)
   if (match) {
     const operation = match[1]!.replace('/', '.')
-    return path.startsWith('/v1/') ? { operation } : { operation, path: `/v1${path}` }
+    const canonical = path.startsWith('/v1/') ? path : `/v1${path}`
+    const claimed = canonical === path ? { operation } : { operation, path: canonical }
+    const served = method === 'GET' ? websocketAt(canonical) : null
+    return served ? { ...claimed, websocket: served } : claimed
   }
   if (path === '/v1/models') return { operation: 'models', weak: true }
   if (path.startsWith('/v1/models/'))
@@ -142,6 +147,8 @@ interface Told {
   output_tokens?: number
   prompt_tokens_details?: { cached_tokens?: number }
   input_tokens_details?: { cached_tokens?: number }
+  /** As the Realtime API spells it. */
+  input_token_details?: { cached_tokens?: number }
 }
 
 /** Chat completions and embeddings tell it at the top, a stream of responses inside its last event. */
@@ -150,7 +157,8 @@ function addUsage(data: Buffer, usage: Usage): void {
   // A document from outside: every number is looked at before it counts.
   const told = (jsonField(data, 'usage') ?? jsonField(data, 'response.usage')) as Told | null | undefined
   if (typeof told !== 'object' || told === null) return
-  const cached = told.prompt_tokens_details?.cached_tokens ?? told.input_tokens_details?.cached_tokens ?? 0
+  const details = told.prompt_tokens_details ?? told.input_tokens_details ?? told.input_token_details
+  const cached = details?.cached_tokens ?? 0
   const input = told.prompt_tokens ?? told.input_tokens ?? 0
   // OpenAI counts cached tokens as input too.
   usage.input = Math.max(0, input - cached)

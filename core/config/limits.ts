@@ -1,0 +1,72 @@
+/** The key `limits` of gateway.yaml: how much the gateway takes on, and how long it waits for a client. */
+import type { JSONSchema } from 'json-schema-to-ts'
+
+export const limits = {
+  type: 'object',
+  description: 'How much the gateway takes on.',
+  additionalProperties: false,
+  default: {},
+  properties: {
+    body: {
+      type: 'string',
+      format: 'size',
+      description: 'The largest JSON request body. It is held in memory while the exchange lasts.',
+      default: '32MiB',
+    },
+    upload: {
+      type: 'string',
+      format: 'size',
+      description: 'The largest request body that streams through unread, such as a file.',
+      default: '512MiB',
+    },
+    drain: {
+      type: 'string',
+      format: 'duration',
+      description: 'How long exchanges may go on after their gateway was retired by a reload or a shutdown.',
+      default: '30s',
+    },
+    header: {
+      type: 'string',
+      format: 'size',
+      description: 'The largest request line and headers, together. Changing it needs a restart.',
+      default: '32KiB',
+    },
+    headers: {
+      type: 'integer',
+      minimum: 1,
+      description: 'The most headers a request may have; one with more is refused with 431.',
+      default: 100,
+    },
+    url: {
+      type: 'string',
+      format: 'size',
+      description: 'The longest request target, path and query together; a longer one is refused with 414.',
+      default: '8KiB',
+    },
+    head_time: {
+      type: 'string',
+      format: 'duration',
+      description: 'How long a client may take for the request line and headers; then it is told 408.',
+      default: '30s',
+    },
+    body_time: {
+      type: 'string',
+      format: 'duration',
+      description: 'How long a client may take for each 4 KiB of its body; then it is told 408.',
+      default: '30s',
+    },
+    read_time: {
+      type: 'string',
+      format: 'duration',
+      description: 'How long a client may read nothing of what waits for it; then its connection is cut.',
+      default: '120s',
+    },
+    connections: {
+      type: 'integer',
+      minimum: 1,
+      description:
+        'The most connections that one address may have at the same time, trusted_proxies excepted; one more is answered ' +
+        'with 503. Absent: no limit.',
+    },
+  },
+} as const satisfies JSONSchema

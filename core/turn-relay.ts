@@ -1,0 +1,110 @@
+/** An upstream's events on their way to a client as messages: those that nobody edits leave as the very bytes that came. */
+import { ClientGone, fault, Refused } from './errors.ts'
+import type { LiveExchange } from './exchange.ts'
+import type { TurnDialect } from './provider.ts'
+import { refusalOfNetwork } from './refusal.ts'
+import { eventData, EventReader } from './sse.ts'
+import { closeForNetwork } from './turn-close.ts'
+import type { TurnClient } from './turn.ts'
+import type { Answering, Sink } from './upstream/attempt.ts'
+
+/** How long an answer is still read for its usage when its client has left, in ms; never longer than `limits.drain`. */
+const drainFor = 30_000
+
+export class TurnRelay implements Sink {
+  readonly #exchange: LiveExchange
+  readonly #attempt: Answering
+  readonly #client: TurnClient
+  readonly #turns: TurnDialect
+  readonly #done: () => void
+  /** Null where the upstream sends messages. */
+  readonly #events: EventReader | null
+  #timer: NodeJS.Timeout | null = null
+  #hasEnded = false
+
+  constructor(exchange: LiveExchange, attempt: Answering, client: TurnClient, turns: TurnDialect, done: () => void) {
+    this.#exchange = exchange
+    this.#attempt = attempt
+    this.#client = client
+    this.#turns = turns
+    this.#done = done
+    this.#events = attempt.framing === 'messages' ? null : new EventReader()
+  }
+
+  bytes(chunk: Buffer): boolean {
+    if (this.#hasEnded) return true
+    try {
+      if (this.#events === null) return this.#pass(chunk)
+      let flows = true
+      for (const event of this.#events.push(chunk)) flows = this.#event(event)
+      return flows
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+      this.#exchange.log.error({ err: error }, error.message)
+      this.broken(error)
+      this.#attempt.abort(error)
+      return true
+    }
+  }
+
+  whole(): void {
+    const rest = this.#events?.rest()
+    if (rest && rest.length > 0 && !this.#hasEnded) this.#event(rest)
+    if (!this.#hasEnded) this.broken(new Refused(fault('UPSTREAM_BROKEN', 'its stream ended before the last event')))
+  }
+
+  broken(error: NodeJS.ErrnoException): void {
+    if (this.#hasEnded) return
+    this.#exchange.error ??= error
+    const { status, code, message } = refusalOfNetwork(error)
+    const shape = this.#exchange.route.provider!.dialect.refusal(status, code, message)
+    if (this.#client.isOpen) this.#client.send(this.#turns.error(shape, status))
+    this.#end()
+    this.#client.close(closeForNetwork(error)!)
+  }
+
+  /** The client can take more. */
+  drained(): void {
+    this.#attempt.resume()
+  }
+
+  /** The client has left: the rest is read for its usage. */
+  drain(): void {
+    const gone = new ClientGone()
+    this.#exchange.error ??= gone
+    this.#attempt.forsake?.()
+    const { drain } = this.#exchange.gateway.config.settings.limits
+    this.#timer = setTimeout(() => this.#exchange.leave(gone), Math.min(drainFor, drain))
+    this.#timer.unref()
+    this.#attempt.resume()
+  }
+
+  #event(event: Buffer): boolean {
+    const data = eventData(event)
+    return data === null || data.length === 0 || data[0] === bracket || this.#pass(data)
+  }
+
+  /** One event. `[DONE]` was left out before: a message is an object. */
+  #pass(data: Buffer): boolean {
+    if (this.#hasEnded) return true
+    const exchange = this.#exchange
+    const { onEvent, editEvent } = exchange.route
+    onEvent?.(exchange, data)
+    const edited = editEvent ? editEvent(exchange, data) : data
+    // The contract has it synchronous; a promise here is a defect of the plugin's.
+    if (edited instanceof Promise) throw new TypeError('editEvent must answer at once')
+    const isLast = this.#turns.ends(data)
+    exchange.sent += edited.length
+    const flows = !this.#client.isOpen || this.#client.send(edited)
+    if (isLast) this.#end()
+    return flows
+  }
+
+  #end(): void {
+    this.#hasEnded = true
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#done()
+  }
+}
+
+const bracket = 0x5b

@@ -1,0 +1,165 @@
+/** One turn of a WebSocket as the far side of an exchange: what the same request would be by HTTP, answered in messages. */
+import type { Answer } from './ask.ts'
+import { isEvents } from './deliver.ts'
+import type { FarSide } from './client.ts'
+import { ClientGone, fault, Refused } from './errors.ts'
+import type { LiveExchange } from './exchange.ts'
+import type { AnswerHead, Body, Headers, Outgoing } from './plugin.ts'
+import type { TurnDialect } from './provider.ts'
+import { refusalOfNetwork, shapeOf } from './refusal.ts'
+import type { Refusal } from './reply.ts'
+import { closeFor, closeForNetwork, type Closing } from './turn-close.ts'
+import { gather } from './turn-document.ts'
+import { TurnRelay } from './turn-relay.ts'
+import { askOverWebSocket, type TurnMemory } from './turn-upstream.ts'
+import { Attempt, type Answering, type Watch } from './upstream/attempt.ts'
+import type { Target } from './upstream/upstreams.ts'
+
+/** The socket that a turn belongs to. */
+export interface TurnClient {
+  readonly isOpen: boolean
+  readonly memory: TurnMemory
+  /** False asks to wait for `TurnRelay.drained`. */
+  send(message: Buffer | string): boolean
+  close(closing: Closing): void
+  /** The client has had the last message of its turn. */
+  told(): void
+}
+
+export class Turn implements FarSide {
+  readonly kind = 'turn'
+  readonly method = 'POST'
+  readonly headers: Headers
+  readonly closed: Promise<void>
+  relay: TurnRelay | null = null
+  readonly #client: TurnClient
+  readonly #body: Body
+  #close: () => void = () => {}
+
+  constructor(client: TurnClient, headers: Headers, body: Body) {
+    this.#client = client
+    this.headers = headers
+    this.#body = body
+    this.closed = new Promise((resolve) => {
+      this.#close = resolve
+    })
+  }
+
+  take({ facts, route }: LiveExchange): Body {
+    // A reload may have given the path to somebody else.
+    if (!route.provider?.dialect.websocket?.turns) throw new Refused(fault('NO_WEBSOCKET'))
+    // Whether or not the message says so.
+    facts.stream = true
+    return this.#body
+  }
+
+  async ask(exchange: LiveExchange, outgoing: Outgoing, target: Target, watch: Watch): Promise<Answering> {
+    const turns = turnsOf(exchange)
+    if (exchange.upstream!.websocket !== false && performance.now() >= target.websockets.absentUntil) {
+      const attempt = await askOverWebSocket(exchange, outgoing, target, watch, this.#client.memory)
+      if (attempt) return attempt
+    }
+    const { headers, body } = outgoing
+    turns.asRequest(body)
+    headers['content-type'] = 'application/json'
+    headers.accept = 'text/event-stream'
+    // Events are cut into messages here.
+    headers['accept-encoding'] = 'identity'
+    const path = target.pathOf(outgoing.path) + outgoing.query
+    const attempt = new Attempt(
+      { method: 'POST', path, headers, body: body.bytes },
+      exchange.route.provider!.dialect,
+      watch,
+    )
+    exchange.underway = attempt
+    target.connections.dispatch(attempt)
+    return attempt
+  }
+
+  async deliver(exchange: LiveExchange, answer: Answer | null): Promise<void> {
+    if (answer === null || !this.#client.isOpen) this.#drop(exchange, answer)
+    else if (answer.kind === 'refusal') this.#refuse(exchange, answer)
+    else if (answer.kind === 'reply') this.#tell(exchange, answer.status, answer.body)
+    else if (answer.kind === 'answer') await this.#answer(exchange, answer)
+    if (this.relay) await this.closed
+  }
+
+  cutOff(): void {
+    this.#client.close({ code: 1011, reason: 'no answer could be sent' })
+    this.#finish()
+  }
+
+  /** The client has left: what its answer has cost is still to be learned. */
+  clientLeft(exchange: LiveExchange): void {
+    if (this.relay && exchange.route.onEvent) this.relay.drain()
+    else exchange.leave(new ClientGone())
+  }
+
+  async #answer(exchange: LiveExchange, { result, attempt }: Extract<Answer, { kind: 'answer' }>): Promise<void> {
+    if (result.kind === 'failure') {
+      exchange.error ??= result.error
+      return this.#refuse(exchange, refusalOfNetwork(result.error), closeForNetwork(result.error))
+    }
+    const head = attempt!.head
+    if (head && (attempt!.framing === 'messages' || (head.status === 200 && isEvents(head.headers)))) {
+      return this.#pass(exchange, attempt!, { status: result.status, headers: { ...head.headers }, body: null })
+    }
+    const body = result.body ?? (await gather(attempt!))
+    if (result.body) attempt!.discard()
+    if (result.status >= 400) return this.#tell(exchange, result.status, body)
+    this.#refuse(exchange, fault('UPSTREAM_BROKEN', 'it sent no stream'), closeFor('UPSTREAM_BROKEN', 502))
+  }
+
+  #pass(exchange: LiveExchange, attempt: Answering, head: AnswerHead): void {
+    exchange.route.onResponse?.(exchange, head)
+    exchange.status = head.status
+    this.relay = new TurnRelay(exchange, attempt, this.#client, turnsOf(exchange), () => this.#finish())
+    exchange.underway = attempt
+    attempt.deliverTo(this.relay)
+  }
+
+  #refuse(
+    exchange: LiveExchange,
+    refusal: Refusal,
+    closing = closeFor(refusal.code, refusal.status, refusal.message),
+  ): void {
+    const shape = exchange.route.provider?.dialect.refusal(refusal.status, refusal.code, refusal.message)
+    this.#say(exchange, refusal.status, shape ?? { error: { code: refusal.code, message: refusal.message } })
+    if (closing) this.#client.close(closing)
+  }
+
+  /** What a plugin or an upstream has answered in place of events: the client may go on with another turn. */
+  #tell(exchange: LiveExchange, status: number, body: Buffer): void {
+    const told = status >= 400 ? status : 500
+    const plain = () => exchange.route.provider!.dialect.refusal(told, 'UPSTREAM_ERROR', `the answer was ${status}`)
+    this.#say(exchange, told, shapeOf(body) ?? plain())
+  }
+
+  #say(exchange: LiveExchange, status: number, shape: object): void {
+    const turns = exchange.route.provider?.dialect.websocket?.turns
+    const body = Buffer.from(turns?.error(shape, status) ?? JSON.stringify({ type: 'error', status, ...shape }))
+    const head: AnswerHead = { status, headers: { 'x-request-id': exchange.id }, body }
+    exchange.route.onResponse?.(exchange, head)
+    exchange.status = head.status
+    const sent = head.body ?? body
+    exchange.sent = sent.length
+    this.#client.send(sent)
+    this.#client.told()
+    this.#finish()
+  }
+
+  #drop(exchange: LiveExchange, answer: Answer | null): void {
+    if (answer?.kind === 'answer') answer.attempt?.abort(exchange.gone ?? new ClientGone())
+    this.#finish()
+  }
+
+  #finish(): void {
+    this.#client.told()
+    this.#close()
+  }
+}
+
+/** A turn is only ever made where its dialect has them. */
+function turnsOf(exchange: LiveExchange): TurnDialect {
+  return exchange.route.provider!.dialect.websocket!.turns!
+}

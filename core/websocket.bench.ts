@@ -1,0 +1,135 @@
+/**
+ * Messages through the gateway against the least that can pass them on: a relay of two `ws` sockets, and http-proxy-3's raw splice.
+ * Each relay is a process of its own; what is told is its CPU per message, from rounds in which they take turns.
+ */
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createProxyServer } from 'http-proxy-3'
+import { WebSocket, WebSocketServer } from 'ws'
+import { wsUpstream } from '../test/conformance/websocket-upstream.ts'
+import { gateway } from '../test/harness.ts'
+
+const rounds = 15
+const roundMs = 300
+const path = { session: '/v1/realtime', turns: '/v1/responses' }
+
+/** A child: relays until its parent is gone, and tells the CPU time it has used when it is asked. */
+async function serve(kind: string, upstream: string): Promise<void> {
+  const url = await relays[kind]!(upstream)
+  process.on('message', () => process.send!(process.cpuUsage()))
+  process.on('disconnect', () => process.exit())
+  process.send!(url)
+}
+
+type Start = (upstream: string) => Promise<string>
+
+const relays: Readonly<Record<string, Start>> = {
+  async 'bare ws relay'(upstream) {
+    const http = createServer()
+    const server = new WebSocketServer({ server: http, perMessageDeflate: false })
+    server.on('connection', (client, request) => {
+      const other = new WebSocket(upstream + request.url, { perMessageDeflate: false })
+      client.pause()
+      other.on('open', () => client.resume())
+      client.on('message', (data: Buffer, isBinary) => other.send(data, { binary: isBinary }))
+      other.on('message', (data: Buffer, isBinary) => client.send(data, { binary: isBinary }))
+      client.on('close', () => other.terminate())
+    })
+    return listening(http)
+  },
+  async 'http-proxy-3 splice'(upstream) {
+    const http = createServer()
+    const proxy = createProxyServer({ target: upstream.replace('ws', 'http') })
+    proxy.on('error', () => {})
+    http.on('upgrade', (request, socket, head) => proxy.ws(request, socket, head))
+    return listening(http)
+  },
+  async postern(upstream) {
+    const { url } = await gateway({
+      plugins: ['openai', 'failover'],
+      upstreams: [{ name: 'o', provider: 'openai', url: upstream.replace('ws', 'http'), key: 'k' }],
+    })
+    return url.replace('http', 'ws')
+  },
+}
+
+async function listening(http: ReturnType<typeof createServer>): Promise<string> {
+  await once(http.listen(0, '127.0.0.1'), 'listening')
+  return `ws://127.0.0.1:${(http.address() as AddressInfo).port}` // it listens on a port
+}
+
+async function compare(): Promise<void> {
+  const delta = JSON.stringify({ type: 'response.output_text.delta', item_id: 'msg_1', delta: 'x'.repeat(150) })
+  const last = JSON.stringify({ type: 'response.completed', response: { id: 'resp_1', usage: { input_tokens: 1 } } })
+  await using upstream = await wsUpstream({
+    onSocket: (socket) =>
+      void socket.on('message', () => {
+        for (let at = 0; at < 99; at++) socket.send(delta)
+        socket.send(last)
+      }),
+  })
+  const address = `ws://${upstream.url.host}`
+  const children = await Promise.all(
+    Object.keys(relays).map(async (name) => {
+      const child = fork(import.meta.filename, [name, address])
+      const [url] = (await once(child, 'message')) as [string] // what `serve` sends first
+      return { name, child, url }
+    }),
+  )
+  for (const [what, at] of Object.entries(path)) {
+    const told = new Map<string, number[]>(children.map(({ name }) => [name, []]))
+    for (let round = 0; round < rounds; round++) {
+      for (const { name, child, url } of children) {
+        const one = await perMessage(child, url + at)
+        if (round > 1) told.get(name)!.push(one)
+      }
+    }
+    process.stdout.write(`\n${what}: 100 events of 200 bytes for each request, CPU per message\n`)
+    const base = median(told.get('bare ws relay')!)
+    for (const [name, all] of told) {
+      const micro = median(all)
+      process.stdout.write(`  ${name.padEnd(24)} ${micro.toFixed(2).padStart(7)} µs  ${(micro / base).toFixed(2)} x\n`)
+    }
+  }
+  for (const { child } of children) child.disconnect()
+}
+
+/** Microseconds of the child's CPU for each message that reached the client, over one round of request after request. */
+async function perMessage(child: ChildProcess, url: string): Promise<number> {
+  const ws = new WebSocket(url, { perMessageDeflate: false })
+  await once(ws, 'open')
+  const request = JSON.stringify({ type: 'response.create', model: 'm', input: 'x'.repeat(500) })
+  let messages = 0
+  let isOver = false
+  const before = await cpu(child)
+  const ends = performance.now() + roundMs
+  await new Promise<void>((resolve) => {
+    ws.on('message', (data: Buffer) => {
+      messages++
+      if (!data.includes('response.completed')) return
+      isOver = performance.now() > ends
+      if (isOver) resolve()
+      else ws.send(request)
+    })
+    ws.send(request)
+  })
+  const used = (await cpu(child)) - before
+  ws.terminate()
+  return used / messages
+}
+
+async function cpu(child: ChildProcess): Promise<number> {
+  child.send('cpu')
+  const [{ user, system }] = (await once(child, 'message')) as [NodeJS.CpuUsage] // as `serve` answers
+  return user + system
+}
+
+function median(all: readonly number[]): number {
+  return all.toSorted((one, other) => one - other)[Math.floor(all.length / 2)]!
+}
+
+const [, , relay, target] = process.argv
+if (relay && target) await serve(relay, target)
+else await compare()

@@ -1,0 +1,215 @@
+// @ts-check
+/** The console: asks, listens, and hands on to what shows it. */
+import { showConfiguration } from './configuration.js'
+import { byId, setText } from './draw.js'
+import { showExplanation } from './explanation.js'
+import { isFailed, showErrors, showExchanges, showGates, showSessions, showUpstreams, showUsage } from './panels.js'
+
+const data = `${location.pathname.replace(/\/$/, '')}/data`
+/** The admin key, where one is wanted: here and nowhere else. */
+let key = ''
+/** The exchanges that are shown, by their numbers. */
+const exchanges = new Map()
+const mostExchanges = 200
+let isPaused = false
+let usage = null
+
+/** Rejects with what the listener says. */
+async function ask(path, options = {}) {
+  const headers = { ...options.headers, ...(key && { authorization: `Bearer ${key}` }) }
+  const response = await fetch(path, { ...options, headers, credentials: 'omit', cache: 'no-store' })
+  if (response.status === 401) wantKey()
+  if (response.ok) return response
+  const told = await response.json().catch(() => ({ error: `status ${response.status}` }))
+  throw new Error(told.error)
+}
+
+const read = async (path) => (await ask(path)).json()
+const act = async (path, body) =>
+  (
+    await ask(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  ).json()
+
+function wantKey() {
+  byId('login').hidden = false
+  byId('main').hidden = true
+  byId('key').focus()
+}
+
+/** What went wrong with which part; the others go on. */
+const complaints = new Map()
+
+async function show(part, work) {
+  try {
+    await work()
+    complaints.delete(part)
+  } catch (error) {
+    complaints.set(part, `${part}: ${error.message}`)
+  }
+  byId('notice').hidden = complaints.size === 0
+  setText(byId('notice'), [...complaints.values()].join('. '))
+}
+
+const parts = {
+  upstreams: async () =>
+    showUpstreams((await read(`${data}/upstreams`)).upstreams, {
+      rest: (name) => void setAside(name),
+      unrest: (name) => void letBeAsked(name),
+    }),
+  sessions: async () => showSessions(await read(`${data}/sessions`)),
+  usage: async () => {
+    usage = await read(`${data}/usage?days=${byId('days').value}`)
+    drawUsage()
+  },
+  errors: async () => showErrors(await read(`${data}/errors`), explain),
+  gates: async () => showGates((await read('/gates')).gates),
+  configuration: async () => showConfiguration(await read('/configuration')),
+}
+
+const refresh = (...names) => Promise.all(names.map((name) => show(name, parts[name])))
+const drawUsage = () => usage && showUsage(usage, byId('measure').value, byId('by').value)
+
+/** @param {string} upstream */
+async function setAside(upstream) {
+  await show('upstreams', async () => {
+    const { until, told } = await act(`${data}/rest`, { upstream, minutes: Number(byId('minutes').value) })
+    const where = told ? '' : ', by this process only: the store did not take it'
+    setText(byId('action'), `${upstream} is set aside until ${new Date(until).toLocaleTimeString()}${where}.`)
+  })
+  await refresh('upstreams')
+}
+
+/** @param {string} upstream */
+async function letBeAsked(upstream) {
+  await show('upstreams', async () => {
+    await act(`${data}/unrest`, { upstream })
+    setText(byId('action'), `${upstream} is asked again.`)
+  })
+  await refresh('upstreams')
+}
+
+/** @param {string} id */
+function explain(id) {
+  void show('explanation', async () => showExplanation(await read(`/explain/${encodeURIComponent(id)}`)))
+}
+
+function drawExchanges() {
+  if (isPaused) return
+  const sorted = [...exchanges.values()].sort((one, other) => other.number - one.number)
+  for (const { number } of sorted.splice(mostExchanges)) exchanges.delete(number)
+  showExchanges(byId('only-failed').checked ? sorted.filter(isFailed) : sorted, explain)
+}
+
+let announcedAt = 0
+let underWay = 0
+
+/** Now and then, in words, for those who listen. */
+function announce() {
+  if (Date.now() - announcedAt < 5000) return
+  announcedAt = Date.now()
+  const failed = [...exchanges.values()].filter(isFailed).length
+  setText(byId('announcement'), `${underWay} exchanges under way, ${exchanges.size} shown, ${failed} of them failed`)
+}
+
+function hear(told) {
+  for (const one of told.exchanges) exchanges.set(one.number, one)
+  underWay = told.under_way
+  setText(byId('tile-live'), String(underWay))
+  drawExchanges()
+  announce()
+  soon()
+}
+
+let isDue = false
+
+/** What exchanges change is asked for again, but not more than once in two seconds. */
+function soon() {
+  if (isDue) return
+  isDue = true
+  setTimeout(() => {
+    isDue = false
+    if (!document.hidden) void refresh('upstreams', 'sessions')
+  }, 2000)
+}
+
+function connection(state, text) {
+  byId('connection').dataset.state = state
+  setText(byId('connection-text'), text)
+}
+
+/** Server-sent events by fetch: an EventSource cannot send the key. */
+async function listen() {
+  const response = await ask(`${data}/events`)
+  connection('live', 'live')
+  // What was there before may be of a process that is gone.
+  exchanges.clear()
+  let rest = ''
+  for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+    const events = (rest + text).split('\n\n')
+    rest = events.pop() ?? ''
+    for (const event of events) {
+      const line = event.split('\n').find((one) => one.startsWith('data: '))
+      if (line) hear(JSON.parse(line.slice(6)))
+    }
+  }
+}
+
+let listening = false
+
+async function keepListening() {
+  if (listening) return
+  listening = true
+  for (let wait = 1000; byId('login').hidden; wait = Math.min(wait * 2, 10_000)) {
+    const since = Date.now()
+    await listen().catch(() => {})
+    connection('lost', 'not connected')
+    if (Date.now() - since > 10_000) wait = 1000
+    if (byId('login').hidden) await new Promise((resolve) => setTimeout(resolve, wait))
+  }
+  listening = false
+}
+
+function start() {
+  void keepListening()
+  void refresh('upstreams', 'sessions', 'usage', 'errors', 'gates', 'configuration')
+}
+
+byId('login-form').addEventListener('submit', (event) => {
+  event.preventDefault()
+  key = byId('key').value
+  byId('key').value = ''
+  byId('login').hidden = true
+  byId('main').hidden = false
+  byId('main').focus()
+  start()
+})
+byId('only-failed').addEventListener('change', drawExchanges)
+byId('pause').addEventListener('click', () => {
+  isPaused = !isPaused
+  byId('pause').setAttribute('aria-pressed', String(isPaused))
+  drawExchanges()
+})
+byId('find-form').addEventListener('submit', (event) => {
+  event.preventDefault()
+  const id = byId('find').value.trim()
+  if (id !== '') explain(id)
+})
+byId('flush-form').addEventListener('submit', (event) => {
+  event.preventDefault()
+  const session = byId('session').value.trim()
+  void show('sessions', async () => {
+    const { flushed } = await act(`/sticky/flush?session=${encodeURIComponent(session)}`, {})
+    setText(byId('flushed'), `${flushed} let go: its next turn may be answered anywhere.`)
+  })
+})
+byId('measure').addEventListener('change', drawUsage)
+byId('by').addEventListener('change', drawUsage)
+byId('days').addEventListener('change', () => void refresh('usage'))
+
+new ResizeObserver(drawUsage).observe(byId('chart'))
+setInterval(
+  () => !document.hidden && byId('login').hidden && void refresh('upstreams', 'sessions', 'configuration'),
+  5000,
+)
+setInterval(() => !document.hidden && byId('login').hidden && void refresh('usage', 'errors', 'gates'), 30_000)
+start()

@@ -1,0 +1,175 @@
+/**
+ * Writes `docs/conformance.md`: every case of both tables with the verdict of each server that is here.
+ * `node test/conformance/table.ts`; with `--check` nothing is written, and it fails where Postern does not meet a case.
+ */
+import { writeFile } from 'node:fs/promises'
+import type { HttpCase } from './http-case.ts'
+import { httpCases } from './http-cases.ts'
+import { type Opened, type Rival, rivals } from './http-rivals.ts'
+import { playCase, type Verdict } from './http-runner.ts'
+import { recordingUpstream } from './http-upstream.ts'
+import type { UpstreamCase } from './upstream-case.ts'
+import { slowUpstreamCases, upstreamCases } from './upstream-cases.ts'
+import { hostileUpstream, playAnswer } from './upstream-runner.ts'
+
+/** What one server made of the cases, by name. */
+interface Column {
+  readonly name: string
+  readonly requests: ReadonlyMap<string, Cell>
+  readonly answers: ReadonlyMap<string, Cell>
+}
+
+interface Cell {
+  readonly word: string
+  readonly isGood: boolean
+  /** Nothing reached the upstream that should not have. */
+  readonly isSafe: boolean
+}
+
+const answerCases = { ...upstreamCases, ...slowUpstreamCases }
+
+/** Signs of what was wrong, the gravest first. */
+const reasons: readonly (readonly [sign: string, why: string])[] = [
+  ['the next client', 'the next client is not served'],
+  ['hop-by-hop', 'with what belongs to one hop'],
+  ['is malformed', 'malformed'],
+  ['should have been refused', 'not refused'],
+  ['passed on', 'changed'],
+  ['nothing was passed on', 'refused'],
+  ['was kept', 'the connection is kept'],
+]
+
+/** What would have ended the process of a server, had it one of its own. */
+let fatal: string | null = null
+process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
+  fatal = error.code ?? error.name
+})
+
+const columns: Column[] = []
+for (const rival of rivals()) {
+  columns.push({ name: rival.name, requests: await playRequests(rival), answers: await playAnswers(rival) })
+}
+
+const postern = columns[0]!
+const todo = [...Object.values(httpCases).flat(), ...Object.values(answerCases).flat()]
+  .filter((one) => one.todo !== undefined)
+  .map(({ name, todo: why }) => [name, why] as const)
+const known = new Set(todo.map(([name]) => name))
+const failed = [...postern.requests, ...postern.answers].filter(([name, { isGood }]) => !isGood && !known.has(name))
+for (const [name, { word }] of failed) process.stderr.write(`not met: ${name} (${word})\n`)
+if (process.argv.includes('--check')) process.exitCode = failed.length > 0 ? 1 : 0
+else await writeFile(new URL('../../docs/conformance.md', import.meta.url), page())
+
+async function playRequests(rival: Rival): Promise<Map<string, Cell>> {
+  await using upstream = await recordingUpstream()
+  await using server = await rival.open(upstream.port)
+  return await played(Object.values(httpCases).flat(), async (one) =>
+    cellOf(await playCase(server.port, upstream, one, { silence: 1000 })),
+  )
+}
+
+/** A rival that an answer has brought down, or keeps busy for ever, is opened anew for the next one. */
+async function playAnswers(rival: Rival): Promise<Map<string, Cell>> {
+  await using upstream = await hostileUpstream()
+  const port = Number(new URL(upstream.url).port)
+  let server: Opened | null = null
+  const cells = await played(Object.values(answerCases).flat(), async (one) => {
+    server ??= await rival.open(port)
+    const [found] = await playAnswer(server.port, upstream, one)
+    if (found !== undefined) {
+      await server[Symbol.asyncDispose]()
+      server = null
+    }
+    return { word: found ?? 'contained', isGood: found === undefined, isSafe: true }
+  })
+  await (server as Opened | null)?.[Symbol.asyncDispose]() // assigned in the callback above
+  return cells
+}
+
+async function played<C extends HttpCase | UpstreamCase>(
+  cases: readonly C[],
+  play: (one: C) => Promise<Cell>,
+): Promise<Map<string, Cell>> {
+  const cells = new Map<string, Cell>()
+  for (const one of cases) {
+    fatal = null
+    const cell = await play(one)
+    cells.set(
+      one.name,
+      fatal === null ? cell : { word: `the process ends: ${String(fatal)}`, isGood: false, isSafe: false },
+    )
+  }
+  return cells
+}
+
+function cellOf({ word, isSafe, differences }: Verdict): Cell {
+  if (differences.length === 0) return { word, isGood: true, isSafe }
+  const [, why] = reasons.find(([sign]) => differences.some((difference) => difference.includes(sign))) ?? []
+  return { word: why === undefined ? word : `${word}: ${why}`, isGood: false, isSafe }
+}
+
+function page(): string {
+  return `# Conformance
+
+What Postern makes of ${count(httpCases)} requests and ${count(answerCases)} answers of upstreams, written byte by byte on raw sockets, beside other
+servers with the same upstream. This page is written by \`node test/conformance/table.ts\`, which needs nothing but the repository: it starts
+each server itself. nginx and HAProxy join where their programs are installed. \`npm test\` holds Postern to both tables; \`--check\` does the
+same for this script.
+
+The cases are data: \`test/conformance/http-cases-*.ts\` and \`upstream-cases.ts\`. Behind each server stands an upstream with a parser of its
+own, which takes only what every server reads alike; it sees what is passed on, and a second client sees whether the connection behind is
+still in step.
+
+A cell says what the client heard; **bold** where that, or what the upstream was sent, is not what the RFC or the table asks for. *node:http* is
+a proxy of fifteen lines on Node's own server and client (${process.version}), *http-proxy-3* the package with its defaults and a keep-alive agent. Where
+this table is stricter than the RFC (it refuses what a server may repair), bold is an opinion; where it says "not refused", "malformed" or
+"changed", another server behind may read something else than the one in front.
+
+| | ${columns.map(({ name }) => name).join(' | ')} |
+|---|${columns.map(() => '--:').join('|')}|
+| requests as they should be, of ${count(httpCases)} | ${columns.map(({ requests }) => good(requests)).join(' | ')} |
+| requests that sent the upstream what it should never see | ${columns.map(({ requests }) => unsafe(requests)).join(' | ')} |
+| answers contained, of ${count(answerCases)} | ${columns.map(({ answers }) => good(answers)).join(' | ')} |
+
+${todo.length > 0 ? `Not met yet: ${[...new Set(todo.map(([, why]) => why))].join('; ')}.\n\n` : ''}## Requests
+
+${tables(httpCases, ({ requests }) => requests)}
+## Answers
+
+${tables(answerCases, ({ answers }) => answers)}`.replace(/\n+$/, '\n')
+}
+
+function tables(
+  subjects: Readonly<Record<string, readonly (HttpCase | UpstreamCase)[]>>,
+  cellsOf: (column: Column) => ReadonlyMap<string, Cell>,
+): string {
+  return Object.entries(subjects)
+    .map(([subject, cases]) => {
+      const rows = cases.map(({ name, rfc }) => {
+        const cells = columns.map((column) => {
+          const { word, isGood } = cellsOf(column).get(name)!
+          return isGood ? word : `**${escaped(word)}**`
+        })
+        return `| ${escaped(name)} | ${rfc} | ${cells.join(' | ')} |`
+      })
+      const head = `| | RFC | ${columns.map(({ name }) => name).join(' | ')} |\n|---|---|${columns.map(() => '---').join('|')}|`
+      return `### ${subject}\n\n${head}\n${rows.join('\n')}\n`
+    })
+    .join('\n')
+}
+
+function escaped(text: string): string {
+  return text.replace(/[|<>*_`\\]/g, (character) => `\\${character}`)
+}
+
+function count(subjects: Readonly<Record<string, readonly unknown[]>>): number {
+  return Object.values(subjects).flat().length
+}
+
+function unsafe(cells: ReadonlyMap<string, Cell>): number {
+  return [...cells.values()].filter(({ isSafe }) => !isSafe).length
+}
+
+function good(cells: ReadonlyMap<string, Cell>): number {
+  return [...cells.values()].filter(({ isGood }) => isGood).length
+}
