@@ -81,6 +81,7 @@ function describePhases({ plugins, provider }: Route): string[] {
 const reachedByAll: ReadonlySet<Phase> = new Set<Phase>(['onRequest', 'onResponse', 'onEnd'])
 
 function arrow(phase: Phase): string {
+  if (phase === 'onMessage') return ' ↕ '
   return phase === 'onRequest' || phase === 'onBody' || phase === 'rankUpstreams' || phase === 'onUpstreamRequest'
     ? ' ↓ '
     : ' ↑ '

@@ -111,7 +111,8 @@ const upstream = {
     },
     priority: {
       type: 'integer',
-      description: 'Lower is asked first; the order of the list decides among equals.',
+      description:
+        'Lower is asked first. Among equals failover chooses by load and health; without it the order of the list decides.',
       default: 100,
     },
     slots: {

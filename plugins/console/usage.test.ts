@@ -4,7 +4,7 @@ import pg from 'pg'
 import { gateway } from '../../test/harness.ts'
 import { migratedDatabase } from '../../test/postgres.ts'
 import { until } from '../../test/redis.ts'
-import { caller, explained, fine, send, told, upstreams } from './console.fixture.ts'
+import { act, caller, explained, fine, send, told, upstreams } from './console.fixture.ts'
 
 interface Told {
   readonly source: string
@@ -96,4 +96,20 @@ test('sessions tell how many found their upstream again, and how many were answe
   for (const conversation of ['one', 'one', 'one', 'two'])
     await explained(gw, (await send(gw, {}, { prompt_cache_key: conversation })).id)
   assert.deepEqual(await read(), { exchanges: 4, sessions: 2, pinned: 2, kept: 2, hit_rate: 0.5, kept_rate: 1 })
+})
+
+test('a session that is let go may be answered anywhere', async () => {
+  await using some = await upstreams({ a: fine, b: fine })
+  // By its old key, which names no tenant, it would still be found.
+  const sticky = { session_hash_dual_write_old: false, session_hash_read_old_fallback: false }
+  await using gw = await gateway({ plugins: ['console', 'openai', { 'sticky-session': sticky }], upstreams: some.list })
+  const turn = async (conversation: string) =>
+    explained(gw, (await send(gw, {}, { prompt_cache_key: conversation })).id)
+  for (const conversation of ['one', 'two']) await turn(conversation)
+  const { session, pin } = await turn('one')
+  assert.equal(pin, 'a')
+  const { value } = await act(gw, `/sticky/flush?session=${encodeURIComponent(session ?? '')}`, {})
+  assert.ok(Number(value.flushed) >= 1)
+  assert.equal((await turn('two')).pin, 'a', 'another one stays')
+  assert.equal((await turn('one')).pin, null)
 })

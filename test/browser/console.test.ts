@@ -35,6 +35,7 @@ async function scene(key?: string) {
   })
   return {
     gw,
+    errors,
     async [Symbol.asyncDispose]() {
       await gw[Symbol.asyncDispose]()
       await good[Symbol.asyncDispose]()
@@ -215,6 +216,22 @@ describe('the console', () => {
     assert.equal(await page.evaluate(`localStorage.length + sessionStorage.length + document.cookie.length`), 0)
     await page.evaluate(`location.reload()`)
     await page.until(`${open} && document.activeElement.id === 'key'`)
+  })
+
+  test('shows two errors that are alike as two, however often it looks', async () => {
+    await using it = await scene()
+    const line = JSON.stringify({ at: '2026-01-01T00:00:00.000Z', exchange: 'same', message: 'alike', status: 500 })
+    await writeFile(it.errors, `${line}\n${line}\n`)
+    await using chromium = await browser()
+    const page = await chromium.open(`${it.gw.adminUrl}/console`)
+    await page.until(`document.querySelectorAll('#error-rows tr').length === 2`)
+    await writeFile(it.errors, `${line}\n${line}\n${line.replace('alike', 'unlike').replace('same', 'other')}\n`)
+    // What the page does when it is told a key, with all its parts.
+    await page.evaluate(
+      `document.getElementById('login-form').dispatchEvent(new Event('submit', { cancelable: true }))`,
+    )
+    await page.until(`${textOf('error-rows')}.includes('unlike')`)
+    assert.equal(await page.evaluate(`document.querySelectorAll('#error-rows tr').length`), 3)
   })
 
   test('goes on after a reload of the configuration, without being loaded again', async () => {

@@ -21,8 +21,8 @@ test('a body is patched, asked of two upstreams and mapped without ever being pa
       'failover',
     ],
     upstreams: [
-      { name: 'first', provider: 'openai', url: first.url, key: 'k' },
-      { name: 'second', provider: 'openai', url: second.url, key: 'k' },
+      { name: 'first', provider: 'openai', url: first.url, key: 'k', priority: 1 },
+      { name: 'second', provider: 'openai', url: second.url, key: 'k', priority: 2 },
     ],
   })
   const messages = Array.from({ length: 200 }, (_, at) => ({ role: 'user', content: `message ${at} `.repeat(40) }))

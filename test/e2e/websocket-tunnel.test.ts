@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { createConnection } from 'node:net'
 import { describe, test } from 'node:test'
 import { definePlugin, refuse } from 'postern/plugin'
+import { opcodes, writeFrame } from '../conformance/websocket-frames.ts'
 import { until, wsUpstream } from '../conformance/websocket-upstream.ts'
 import { gateway } from '../harness.ts'
 import { baseOf, connect, refusedUpgrade } from './websocket-client.fixture.ts'
@@ -75,6 +77,56 @@ describe('a tunnel', () => {
     assert.equal((await client.next()).type, 'hello')
     assert.deepEqual(await gw.reload({ plugins: ['openai'], upstreams: [first] }), [])
     assert.equal((await refusedUpgrade(`${gw.url}/v1/listen`)).status, 502)
+  })
+
+  test('and a session are not made with an upstream that shall be asked by HTTP alone', async () => {
+    await using upstream = await wsUpstream()
+    const only = { name: 'http', provider: 'openai', url: baseOf(upstream), key: 'k', websocket: false, priority: 1 }
+    await using gw = await gateway({ plugins: ['openai', 'failover'], upstreams: [only] })
+    for (const path of ['/v1/listen', '/v1/realtime']) {
+      const refused = await refusedUpgrade(gw.url + path)
+      assert.equal(refused.status, 501)
+      assert.match(refused.body, /not served over WebSocket/)
+    }
+    assert.equal(upstream.requests.length, 0)
+    const other = { name: 'o', provider: 'openai', url: baseOf(upstream), key: 'k' }
+    assert.deepEqual(await gw.reload({ plugins: ['openai', 'failover'], upstreams: [only, other] }), [])
+    using client = await connect(`${gw.url}/v1/listen`)
+    client.send('{"type":"hello"}')
+    assert.equal((await client.next()).type, 'hello')
+  })
+
+  test('loses nothing that its client has sent in the packet of the handshake, and doubles nothing', async () => {
+    const gone = await wsUpstream()
+    await gone[Symbol.asyncDispose]()
+    await using upstream = await wsUpstream()
+    await using gw = await gateway({
+      plugins: ['openai', 'failover'],
+      upstreams: [
+        { name: 'gone', provider: 'openai', url: baseOf(gone), key: 'k', priority: 1 },
+        { name: 'o', provider: 'openai', url: baseOf(upstream), key: 'k' },
+      ],
+    })
+    const { hostname, port } = new URL(gw.url)
+    const handshake = [
+      'GET /v1/listen HTTP/1.1',
+      `host: ${hostname}`,
+      'connection: Upgrade',
+      'upgrade: websocket',
+      'sec-websocket-version: 13',
+      'sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==',
+    ]
+    const socket = createConnection(Number(port), hostname)
+    socket.write(
+      Buffer.concat([
+        Buffer.from(`${handshake.join('\r\n')}\r\n\r\n`),
+        writeFrame({ opcode: opcodes.text, payload: 'early' }, true),
+        writeFrame({ opcode: opcodes.close, payload: Buffer.of(3, 232) }, true),
+      ]),
+    )
+    let heard = ''
+    for await (const chunk of socket) heard += String(chunk)
+    assert.equal(heard.split('early').length, 2)
   })
 
   test('ends with either side, and with the drain', async () => {

@@ -199,7 +199,8 @@ byId('flush-form').addEventListener('submit', (event) => {
   const session = byId('session').value.trim()
   void show('sessions', async () => {
     const { flushed } = await act(`/sticky/flush?session=${encodeURIComponent(session)}`, {})
-    setText(byId('flushed'), `${flushed} let go: its next turn may be answered anywhere.`)
+    const words = 'While old session keys are written, it may still be found by its own.'
+    setText(byId('flushed'), `${flushed} let go. ${words}`)
   })
 })
 byId('measure').addEventListener('change', drawUsage)

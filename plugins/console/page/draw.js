@@ -28,20 +28,28 @@ export function element(name, attributes = {}, ...children) {
  *   action?: (item: any) => { label: string, name: string, run: () => void } | null }[]} columns
  */
 export function keepRows(body, items, keyOf, columns) {
+  const wanted = new Map()
+  for (const item of items) {
+    // Two items may go by one name: what counts then is which of them comes first.
+    let key = keyOf(item)
+    while (wanted.has(key)) key += '+'
+    wanted.set(key, item)
+  }
   /** @type {Map<string, HTMLTableRowElement>} */
   const known = new Map()
-  for (const row of /** @type {any} */ (body).rows) known.set(row.dataset.key, row)
+  // First of all those that have to go: the others then stay where they are, and a row that is not moved keeps the focus.
+  for (const row of Array.from(/** @type {any} */ (body).rows)) {
+    if (wanted.has(row.dataset.key)) known.set(row.dataset.key, row)
+    else row.remove()
+  }
   /** @type {Element | null} */
   let place = body.firstElementChild
-  for (const item of items) {
-    const key = keyOf(item)
+  for (const [key, item] of wanted) {
     const row = known.get(key) ?? newRow(key, columns)
-    known.delete(key)
     if (row !== place) body.insertBefore(row, place)
     else place = row.nextElementSibling
     columns.forEach((column, at) => fill(row.cells[at], column, item))
   }
-  for (const row of known.values()) row.remove()
 }
 
 function newRow(key, columns) {
