@@ -166,13 +166,18 @@ async function read(options: SidecarOptions): Promise<Config> {
   return config
 }
 
+/** A secret is spelt alike whatever it is: it has to be looked at itself. */
+function keyOf(admin: Config['settings']['admin']): string | undefined {
+  return admin ? admin.key?.reveal() : undefined
+}
+
 /** Keys that are read once, when the process starts. */
 function needsRestart(running: Config, next: Config): string[] {
   const was = running.settings
   const is = next.settings
   const changed: [string, boolean][] = [
     ['listen', was.listen !== is.listen],
-    ['admin', JSON.stringify(was.admin) !== JSON.stringify(is.admin)],
+    ['admin', JSON.stringify(was.admin) !== JSON.stringify(is.admin) || keyOf(was.admin) !== keyOf(is.admin)],
     ['limits.header', was.limits.header !== is.limits.header],
   ]
   return changed

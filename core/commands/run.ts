@@ -56,6 +56,9 @@ function tell({ url, adminUrl, server }: Sidecar, log: RootLog): void {
   process.stderr.write(
     [
       `Postern listens on ${url}${adminUrl ? `; is it well? ${adminUrl}/healthz` : ''}`,
+      ...(adminUrl && config.plugins.some(({ name }) => name === 'console')
+        ? [`The console: ${adminUrl}/console`]
+        : []),
       ...config.notes,
       ...(tries.length > 0 ? ['Try:'] : []),
       ...tries.map(({ curl }) => `  ${curl(url)}`),

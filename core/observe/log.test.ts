@@ -100,6 +100,9 @@ describe('another destination', () => {
     for (let at = 0; at < 1000; at++) child.info({ at }, 'after')
     log.info({}, 'the root too')
     log.flush()
+    // What the system was writing when the destination changed is written a moment later.
+    const deadline = Date.now() + 5000
+    while ((await it.numbers('first')).length < 1000 && Date.now() < deadline) await new Promise(setImmediate)
     assert.deepEqual(
       await it.numbers('first'),
       Array.from({ length: 1000 }, (_, at) => at),

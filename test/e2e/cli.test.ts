@@ -54,7 +54,7 @@ describe('postern', () => {
   test('checks the shipped file', async () => {
     const { code, out } = await postern('check')
     assert.equal(code, 0)
-    assert.match(out, /^gateway.yaml is well: 9 plugins, 0 upstreams/)
+    assert.match(out, /^gateway.yaml is well: 10 plugins, 0 upstreams/)
     assert.match(out, /upstream openai is left out: its key is empty/)
   })
 
