@@ -91,7 +91,7 @@ describe('postern', () => {
     const { code, out } = await postern('explain')
     assert.equal(code, 0)
     assert.match(out, /^openai {2}\/ → https:\/\/api.openai.com\/$/m)
-    assert.match(out, /rankUpstreams +demo ↓ sticky-session ↓ concurrency ↓ failover/)
+    assert.match(out, /rankUpstreams +console ↓ demo ↓ sticky-session ↓ concurrency ↓ failover/)
   })
 })
 
