@@ -112,7 +112,11 @@ describe('an embedded PostgreSQL', () => {
         const [up, down] = one.state === 'up' ? [one, other] : [other, one]
         await up.query('SELECT 1')
         await assert.rejects(down.query('SELECT 1'))
-        assert.deepEqual(await readdir(folder), ['data'])
+        // Beside the data may stand the programs, where npm has left their links out.
+        assert.deepEqual(
+          (await readdir(folder)).filter((name) => name !== 'programs'),
+          ['data'],
+        )
       })
     })
     await rm(folder, { recursive: true })
