@@ -12,12 +12,12 @@ const scan = (text: string) => scanObject(Buffer.from(text))
 
 /** Scan and JSON.parse agree: on whether it is an object, on its names, and on the value of each. */
 function agree(bytes: Buffer): void {
-  holdsWith((parse) => agreeWith(parse, bytes))
+  const members = scanObject(bytes)
+  holdsWith((parse) => agreeWith(parse, bytes, members))
 }
 
-function agreeWith(parse: Parse, bytes: Buffer): void {
+function agreeWith(parse: Parse, bytes: Buffer, members: ReturnType<typeof scanObject>): void {
   const wanted = parsed(bytes, parse)
-  const members = scanObject(bytes)
   assert.equal(members !== null, wanted !== null, JSON.stringify(bytes.toString('latin1')))
   if (!wanted || !members) return
   for (const { keyStart, keyEnd, escaped } of members) {
