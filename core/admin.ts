@@ -117,12 +117,12 @@ function harden(response: ServerResponse): void {
 }
 
 /** 200 as long as the process can answer: a refused configuration does not make a sidecar unhealthy, it is only told. */
-function health({ server, retiring, lastProblem, startedAt }: Sidecar): Told {
+function health({ server, retiring, lastProblem, startedAt, stoppedAt }: Sidecar): Told {
   const { config, exchanges, builtAt } = server.gateway
   return [
     200,
     {
-      status: 'ok',
+      status: stoppedAt === null ? 'ok' : 'draining',
       configuration: {
         file: config.file,
         version: config.version,
@@ -135,9 +135,12 @@ function health({ server, retiring, lastProblem, startedAt }: Sidecar): Told {
         problems: lastProblem.problems.map((problem) => ({ ...problem, text: render(problem) })),
       },
       exchanges: exchanges.length,
+      draining: stoppedAt === null ? null : { since: new Date(stoppedAt).toISOString(), waits: server.gateway.waits },
       retiring: [...retiring].map((gateway) => ({
         version: gateway.config.version,
         exchanges: gateway.exchanges.length,
+        since: new Date(gateway.retiredAt ?? Date.now()).toISOString(),
+        waits: gateway.waits,
       })),
       uptime_s: Math.round((Date.now() - startedAt) / 1000),
     },

@@ -17,6 +17,7 @@ import { compileRoute, type Joined, type Route } from './route.ts'
 import { setUp, type SetUp } from './setup.ts'
 import type { Shared } from './shared.ts'
 import type { Target, Upstreams } from './upstream/upstreams.ts'
+import { waitsOf, type Waits } from './waits.ts'
 
 /** What all gateways of a process have in common. */
 export interface House {
@@ -51,7 +52,8 @@ export class Gateway {
   readonly #facts: FactSheet
   readonly #endWatch: () => void
   readonly metrics: ExchangeMetrics
-  #retired: Promise<void> | null = null
+  #retired: Promise<readonly string[]> | null = null
+  #retiredAt: number | null = null
   #empty: (() => void) | null = null
 
   constructor(config: Config, house: House, ready: SetUp) {
@@ -112,19 +114,38 @@ export class Gateway {
     return this.#ready.backing
   }
 
-  /** No new exchange comes. Resolves when the last one has ended and everything of this gateway is closed. */
-  retire(): Promise<void> {
+  /** When it was told to retire, in ms since 1970; null while it is the one that exchanges enter. */
+  get retiredAt(): number | null {
+    return this.#retiredAt
+  }
+
+  /** What keeps it from its end: exchanges, or parts of plugins that have not closed. */
+  get waits(): Waits & { readonly parts: readonly string[] } {
+    return { ...waitsOf(this.exchanges), parts: this.#ready.pending }
+  }
+
+  /**
+   * No new exchange comes. Resolves when the last one has ended and everything of this gateway is closed, with the names of what did
+   * not end as it should.
+   */
+  retire(): Promise<readonly string[]> {
     return (this.#retired ??= this.#end())
   }
 
-  async #end(): Promise<void> {
+  /** Waits for its exchanges no longer: what is queued shall still be written. They may go on, and find everything closed. */
+  giveUp(): void {
+    this.#empty?.()
+  }
+
+  async #end(): Promise<readonly string[]> {
+    this.#retiredAt = Date.now()
     if (this.exchanges.length > 0) {
       await new Promise<void>((resolve) => {
         this.#empty = resolve
       })
     }
     this.#endWatch()
-    await this.#ready.end()
+    return this.#ready.end()
   }
 
   /** The first provider of the list that knows the path; else the first that would pass it on. */

@@ -9,9 +9,12 @@ import type { RootLog } from './observe/log.ts'
 import { openMetrics } from './observe/metrics.ts'
 import { processMetrics } from './observe/metrics-process.ts'
 import { tellState } from './observe/state.ts'
+import { Ending } from './ending.ts'
 import { Server } from './server.ts'
 import { Shared } from './shared.ts'
+import { tellEvery, tellWaits } from './telling.ts'
 import { version } from './version.ts'
+import { sentenceOf } from './waits.ts'
 
 export interface SidecarOptions {
   /** Path of gateway.yaml. */
@@ -21,6 +24,8 @@ export interface SidecarOptions {
   readonly env?: Record<string, string | undefined>
   /** Whether to reload when the file changes; true where absent. */
   readonly watch?: boolean
+  /** How often it is said what a gateway that shall end waits for, in ms. Absent: every 10 s of a shutdown, else every minute. */
+  readonly tellEvery?: number
 }
 
 /** Why the latest version of the file is not the one that runs. */
@@ -61,7 +66,9 @@ export class Sidecar {
   #admin: HttpServer | null = null
   #watcher: { close(): Promise<void> } | null = null
   #reloading: Promise<unknown> = Promise.resolve()
-  #stopped: Promise<void> | null = null
+  #stopped: Promise<readonly string[]> | null = null
+  #stoppedAt: number | null = null
+  #endTelling: (() => void) | null = null
   readonly #process: { close(): void }
 
   constructor(options: SidecarOptions, house: House, server: Server) {
@@ -102,8 +109,16 @@ export class Sidecar {
     return reloading
   }
 
-  /** Drains, ends the gateways, closes everything. Safe to call again. */
-  stop(): Promise<void> {
+  /** When it was told to stop, in ms since 1970; null while it runs. */
+  get stoppedAt(): number | null {
+    return this.#stoppedAt
+  }
+
+  /**
+   * Drains, ends the gateways, closes everything. Safe to call again. Resolves with the names of what did not end as it should: each
+   * is in the log, and kept nothing else from its end.
+   */
+  stop(): Promise<readonly string[]> {
     return (this.#stopped ??= this.#stop())
   }
 
@@ -131,28 +146,60 @@ export class Sidecar {
 
   #retire(gateway: Gateway): void {
     this.retiring.add(gateway)
-    void gateway
-      .retire()
-      .catch((error: unknown) => this.#house.log.error({ err: error }, 'a gateway did not end cleanly'))
-      .then(() => this.retiring.delete(gateway))
+    const every = this.#options.tellEvery ?? tellEvery.retired
+    this.#endTelling ??= tellWaits(() => this.retiring, every, this.#house.log)
+    void gateway.retire().then(() => {
+      this.retiring.delete(gateway)
+      if (this.retiring.size === 0) this.#silence()
+    })
   }
 
-  async #stop(): Promise<void> {
+  #silence(): void {
+    this.#endTelling?.()
+    this.#endTelling = null
+  }
+
+  async #stop(): Promise<readonly string[]> {
     const { log } = this.#house
-    await this.#watcher?.close()
-    await this.#reloading
+    this.#stoppedAt = Date.now()
+    this.#silence()
+    const all = () => [...new Set([this.server.gateway, ...this.retiring])]
+    this.#endTelling = tellWaits(all, this.#options.tellEvery ?? tellEvery.draining, log)
+    const ending = new Ending(log)
+    // Nobody waits for these: connections are refused from now on, whatever else has to be finished.
+    const watching = ending.run([
+      { within: 1000, parts: [{ name: 'the watch on gateway.yaml', end: () => this.#watcher?.close() }] },
+      { within: 5000, parts: [{ name: 'a reload', end: async () => void (await this.#reloading) }] },
+    ])
     const { drain } = this.server.gateway.config.settings.limits
     await this.server.drain(drain, this.retiring)
-    this.#retire(this.server.gateway)
-    await Promise.all([...this.retiring].map((gateway) => gateway.retire()))
-    await new Promise<void>((resolve) => {
+    const failed = [...(await watching)]
+    for (const gateway of all()) {
+      this.#retire(gateway)
+      const { exchanges, oldest } = gateway.waits
+      if (exchanges === 0) continue
+      failed.push(...oldest.map(sentenceOf))
+      log.error({ exchanges, waits: oldest }, `exchanges are left behind: ${oldest.map(sentenceOf).join('; ')}`)
+      gateway.giveUp()
+    }
+    for (const names of await Promise.all(all().map((gateway) => gateway.retire()))) failed.push(...names)
+    failed.push(
+      ...(await ending.run([{ within: 1000, parts: [{ name: 'the admin listener', end: () => this.#close() }] }])),
+    )
+    this.#silence()
+    this.#process.close()
+    if (failed.length > 0) log.error({ failed }, 'stopped, and not everything has ended as it should')
+    else log.info({}, 'stopped')
+    log.flush()
+    return failed
+  }
+
+  #close(): Promise<void> {
+    return new Promise((resolve) => {
       if (!this.#admin) return resolve()
       this.#admin.close(() => resolve())
       this.#admin.closeAllConnections()
     })
-    this.#process.close()
-    log.info({}, 'stopped')
-    log.flush()
   }
 }
 
