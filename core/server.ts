@@ -102,7 +102,7 @@ export class Server {
     const after = (wait: number) => sleep(wait, true, { signal: late.signal }).catch(() => false)
     const overdue = (async () => {
       if (!(await after(ms))) return
-      for (const { exchanges } of gateways()) for (const exchange of [...exchanges]) exchange.leave(new DrainEnded())
+      for (const { exchanges } of gateways()) for (const exchange of exchanges) exchange.leave(new DrainEnded())
       if (!(await after(leaving))) return
       this.#http.closeAllConnections()
       this.#sockets.terminate()

@@ -1,5 +1,5 @@
 /** The decision trail: what happened to the last exchanges, and to those under way. In memory, bounded, without bodies. */
-import type { Exchange, PassedOver, Result, Upstream } from 'postern/plugin'
+import type { Exchange, PassedOver, Result, Said, Speaker, Upstream } from 'postern/plugin'
 import type { Usage } from 'postern/provider'
 
 declare module 'postern/plugin' {
@@ -9,7 +9,17 @@ declare module 'postern/plugin' {
   }
 }
 
-export type Read = 'provider' | 'claim' | 'model' | 'stream' | 'principal' | 'session' | 'pin' | 'usage' | 'decision'
+export type Read =
+  | 'provider'
+  | 'claim'
+  | 'model'
+  | 'stream'
+  | 'principal'
+  | 'session'
+  | 'pin'
+  | 'usage'
+  | 'decision'
+  | 'slots'
 export type Asked = Exchange<Read, 'console_notes'>
 
 /** What failover has said of a choice. */
@@ -45,6 +55,8 @@ export interface Passed {
   readonly reason: string
   readonly wait: number | null
   readonly isLimited: boolean
+  /** The plugin that would not have it asked. */
+  readonly by: string | null
 }
 
 /** Of an exchange under way. */
@@ -86,6 +98,15 @@ export interface Ended {
   readonly turns: readonly Turn[]
   readonly passedOver: readonly Passed[]
   readonly isMadeHere: boolean
+  /** The plugin that answered in place of an upstream. */
+  readonly answeredBy: Speaker | null
+  readonly said: readonly Said[]
+  /** When the phases before the first ranking were over, in ms since the beginning; null where it did not come so far. */
+  readonly checkedAt: number | null
+  readonly readAt: number | null
+  readonly informedAt: number | null
+  /** How long it has waited for slots, in ms. */
+  readonly waited: number
   readonly answeredAt: number | null
   /** Until its end, or until now. */
   readonly ms: number
@@ -275,9 +296,19 @@ export function endedOf({ number, exchange, at, startedAt, turns, answeredAt, is
     turns,
     passedOver: passedOf(exchange),
     isMadeHere,
+    answeredBy: exchange.answeredBy,
+    said: exchange.said,
+    checkedAt: since(exchange.checkedAt, startedAt),
+    readAt: since(exchange.readAt, startedAt),
+    informedAt: since(exchange.informedAt, startedAt),
+    waited: facts.slots?.waited ?? 0,
     answeredAt,
     ms: performance.now() - startedAt,
   }
+}
+
+function since(at: number, startedAt: number): number | null {
+  return at === 0 ? null : at - startedAt
 }
 
 function passedOf({ passedOver }: Pick<Asked, 'passedOver'>): readonly Passed[] {
@@ -285,6 +316,6 @@ function passedOf({ passedOver }: Pick<Asked, 'passedOver'>): readonly Passed[] 
   return passedOver.slice(0, mostNames).map(nameOf)
 }
 
-function nameOf({ upstream, reason, wait, isLimited }: PassedOver): Passed {
-  return { upstream: upstream.name, reason, wait, isLimited }
+function nameOf({ upstream, reason, wait, isLimited, by }: PassedOver): Passed {
+  return { upstream: upstream.name, reason, wait, isLimited, by }
 }
