@@ -49,7 +49,7 @@ describe('/explain', () => {
           body.set('temperature', 'a canary')
         },
         async onUpstreamRequest({ attempt }, outgoing) {
-          await null
+          await Promise.resolve()
           if (attempt === 2) outgoing.body.delete('metadata.user')
         },
       }),
