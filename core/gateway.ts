@@ -36,7 +36,7 @@ export async function buildGateway(config: Config, house: House): Promise<Gatewa
 
 export class Gateway {
   readonly config: Config
-  readonly log: Log
+  readonly log: RootLog
   readonly builtAt = Date.now()
   /** Providers in the order of the list, each with its chains. */
   readonly routes: readonly Route[]

@@ -37,7 +37,8 @@ const help = `postern: the small gate beside your app
 Usage: postern <command> [--config FILE]
 
 Commands
-  run      Listen and pass exchanges on, until Ctrl-C (a second one exits at once). SIGHUP reloads the file.
+  run      Listen and pass exchanges on, until Ctrl-C (a second one exits at once). SIGHUP reloads the file,
+           SIGUSR2 opens the file of the log anew.
   check    Read the file and say all that is wrong with it: file:line:column, and the cure. Exit code 1 if anything is.
   explain  Say what the file compiles to: who claims what, which plugins are asked in which phase, which upstreams.
   gates    Say of each compatibility switch whether it may be turned off, and why or why not.

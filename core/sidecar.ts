@@ -5,7 +5,7 @@ import { loadConfig, type Config, type PluginSource } from './config/load.ts'
 import { ConfigError, render, type Problem } from './config/problems.ts'
 import { watchConfig } from './config/watch.ts'
 import { buildGateway, type Gateway, type House } from './gateway.ts'
-import type { RootLog } from './observe/log.ts'
+import type { Level, RootLog } from './observe/log.ts'
 import { openMetrics } from './observe/metrics.ts'
 import { processMetrics } from './observe/metrics-process.ts'
 import { tellState } from './observe/state.ts'
@@ -39,7 +39,9 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const metrics = openMetrics({ report: (fields, message) => options.log.warn(fields, message) })
   const house: House = { shared: new Shared(), log: options.log, metrics }
   const config = await read(options)
-  options.log.setLevel(config.settings.log.level)
+  const { level, file } = config.settings.log
+  options.log.setLevel(level)
+  if (file !== undefined) direct(options.log, file)
   const gateway = await buildGateway(config, house)
   const sidecar = new Sidecar(options, house, new Server(gateway))
   try {
@@ -128,6 +130,7 @@ export class Sidecar {
       if (this.#stopped) return []
       const config = await read(this.#options)
       const next = await buildGateway(config, this.#house)
+      await this.#moveLog(next)
       for (const note of needsRestart(this.server.gateway.config, config)) log.warn({}, note)
       log.setLevel(config.settings.log.level)
       this.#retire(this.server.replace(next))
@@ -141,6 +144,29 @@ export class Sidecar {
       this.refusedReloads++
       log.error({ problems: problems.map(render) }, 'the new configuration was refused; the old one runs on')
       return problems
+    }
+  }
+
+  /** Opens the file of the log anew: it was put aside. Throws where it cannot be opened; then the log goes on where it went. */
+  reopenLog(): void {
+    const { file } = this.server.gateway.config.settings.log
+    if (file !== undefined) direct(this.#house.log, file)
+  }
+
+  /** What is written from now on; the next reload sets it to what gateway.yaml says. */
+  setLogLevel(level: Level): void {
+    this.#house.log.setLevel(level)
+  }
+
+  /** The next gateway may want its lines elsewhere; where that cannot be, it is taken down again. */
+  async #moveLog(next: Gateway): Promise<void> {
+    const { file } = next.config.settings.log
+    if (file === this.server.gateway.config.settings.log.file) return
+    try {
+      direct(this.#house.log, file ?? standardOutput)
+    } catch (error) {
+      await next.retire()
+      throw error
     }
   }
 
@@ -199,6 +225,19 @@ export class Sidecar {
       if (!this.#admin) return resolve()
       this.#admin.close(() => resolve())
       this.#admin.closeAllConnections()
+    })
+  }
+}
+
+const standardOutput = 1
+
+/** Throws a sentence. */
+function direct(log: RootLog, destination: string | number): void {
+  try {
+    log.setDestination(destination)
+  } catch (error) {
+    throw new Error(`log.file cannot be written: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
     })
   }
 }

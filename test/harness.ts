@@ -117,7 +117,10 @@ function recordingLog(): { log: RootLog; records: LogRecord[] } {
     warn: at('warn', bound),
     error: at('error', bound),
   })
-  return { records, log: { ...logOf({}), child: logOf, setLevel() {}, isOn: () => true, flush() {} } }
+  return {
+    records,
+    log: { ...logOf({}), child: logOf, setLevel() {}, setDestination() {}, isOn: () => true, flush() {} },
+  }
 }
 
 /** What keeps the process alive, counted by kind. */

@@ -47,7 +47,18 @@ function untilStopped(sidecar: Sidecar, log: RootLog): Promise<readonly string[]
     process.on('SIGINT', stop)
     process.on('SIGTERM', stop)
     process.on('SIGHUP', () => void sidecar.reload())
+    process.on('SIGUSR2', () => reopen(sidecar, log))
   })
+}
+
+/** After a rotation. Where the file cannot be opened the log goes on in the one that was put aside. */
+function reopen(sidecar: Sidecar, log: RootLog): void {
+  try {
+    sidecar.reopenLog()
+    log.info({}, 'the log was opened anew')
+  } catch (error) {
+    log.error({ err: error }, 'the log could not be opened anew; it goes on where it went')
+  }
 }
 
 /** To a person: what to try. To a log: where it listens. */

@@ -4,6 +4,9 @@ import type { LiveExchange } from '../exchange.ts'
 /** Writes it: at `info`, or at `warn` where something went wrong on the gateway's side or the upstream's. */
 export function logExchange(exchange: LiveExchange): void {
   const { gateway, facts, error } = exchange
+  const level = error && exchange.status >= 500 ? 'warn' : 'info'
+  // Nothing is gathered for a line that nobody writes.
+  if (!gateway.log.isOn(level)) return
   const fields = {
     exchange: exchange.id,
     method: exchange.method,
@@ -21,6 +24,5 @@ export function logExchange(exchange: LiveExchange): void {
     usage: facts.usage ?? undefined,
     error: error ? ('code' in error && String(error.code)) || error.name : undefined,
   }
-  if (error && exchange.status >= 500) gateway.log.warn(fields, 'exchange')
-  else gateway.log.info(fields, 'exchange')
+  gateway.log[level](fields, 'exchange')
 }

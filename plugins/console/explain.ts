@@ -1,6 +1,6 @@
 /** An exchange as operators may see it: everything that came from outside is redacted here, when somebody asks. */
 import { redactText, redactUrl } from 'postern/plugin'
-import { endedOf, type Ended, type Notes, type Passed, type Turn } from './trail.ts'
+import { endedOf, type Ended, type Notes, type Passed, type Turn } from './notes.ts'
 
 /** A line of the list. */
 export function summaryOf(one: Notes | Ended): object {

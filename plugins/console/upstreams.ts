@@ -1,7 +1,7 @@
 /** How upstreams do, as far as this process has seen. */
 import { redactText, redactUrl, type Result, type Store, type Upstream } from 'postern/plugin'
 import type { Asides } from './aside.ts'
-import type { Asked, Passed } from './trail.ts'
+import type { Asked, Passed } from './notes.ts'
 
 /** How far an average moves with each result. */
 const step = 0.2
