@@ -14,6 +14,7 @@ export { refuse, reply, retry, type Refusal, type Reply, type Retry, type Straig
 import type { Reply, Retry } from './reply.ts'
 export type { Failure, Judgement, PassedOver, Result, Said, Speaker, Upstream } from './result.ts'
 import type { Failure, PassedOver, Result, Said, Speaker, Upstream } from './result.ts'
+export { upstreamsWoken } from './result.ts'
 export { Secret } from './secret.ts'
 import type { Secret } from './secret.ts'
 export { StoreDown, type Slot, type Store, type StoreEntry } from './store/store.ts'

@@ -74,6 +74,12 @@ export interface Speaker {
   readonly phase: Phase
 }
 
+/**
+ * On which channel of the store it is told, by whoever knows, that an upstream shall rest no more; the message is its name. Whoever
+ * lets upstreams rest listens, in every process.
+ */
+export const upstreamsWoken = 'upstreams_woken'
+
 /** What a plugin has done to an exchange, by name and without values: for those who ask why. */
 export interface Said extends Speaker {
   /** The attempt it was said at; 0 before the first. */

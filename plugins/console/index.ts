@@ -24,7 +24,7 @@ export default definePlugin({
     trail.limitTo(config.keep)
     health.meet(upstreams)
     const names = () => [...upstreams.map(({ name }) => name), ...health.names]
-    await keepInStep(asides, names, context)
+    await keepInStep(asides, names, (name) => health.woken(name), context)
     await addPages(context, room, {
       base: config.path,
       errors: config.errors === '' ? null : resolve(config.errors),

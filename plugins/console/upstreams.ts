@@ -65,6 +65,12 @@ export class Health {
     }
   }
 
+  /** Somebody has ended its rests: why it was passed over before says nothing any more. */
+  woken(name: string): void {
+    const seen = this.#seen.get(name)
+    if (seen) seen.passed = null
+  }
+
   /** Plugins may offer further ones at any time: looked at now and then, not for each exchange. */
   considered(upstreams: readonly Upstream[]): void {
     const now = Date.now()
