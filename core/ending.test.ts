@@ -76,4 +76,21 @@ describe('things that have to end', () => {
     await running
     assert.deepEqual(ending.pending, [])
   })
+
+  test('have as long as they need until somebody is in a hurry; their deadlines count from then', async () => {
+    const { promise: hurry, resolve: begin } = Promise.withResolvers<void>()
+    const slow = Promise.withResolvers<void>()
+    const ending = new Ending(recording().log, hurry)
+    const within = 20
+    const running = ending.run([
+      { within, parts: [part('slow', () => slow.promise)] },
+      { within, parts: [part('never', () => new Promise(() => {}))] },
+    ])
+    // Longer than its deadline, which has not begun.
+    for (const since = performance.now(); performance.now() - since < 2 * within;) await new Promise(setImmediate)
+    assert.deepEqual(ending.pending, ['slow'])
+    slow.resolve()
+    begin()
+    assert.deepEqual(await running, ['never'])
+  })
 })

@@ -20,9 +20,12 @@ export interface Group {
 export class Ending {
   readonly #pending = new Set<string>()
   readonly #log: Log
+  readonly #hurry: Promise<unknown> | null
 
-  constructor(log: Log) {
+  /** `hurry`: deadlines count from when it is fulfilled, where that is later. Absent: nobody has to wait for that. */
+  constructor(log: Log, hurry: Promise<unknown> | null = null) {
     this.#log = log
+    this.#hurry = hurry
   }
 
   /** What is being waited for. */
@@ -45,9 +48,12 @@ export class Ending {
     const late = new AbortController()
     this.#pending.add(name)
     try {
-      const end = Promise.resolve(part.end()).then(() => 'ended' as const)
-      const outcome = await Promise.race([end, sleep(within, 'late' as const, { signal: late.signal })])
-      if (outcome === 'ended') return true
+      const end = Promise.resolve(part.end()).then(() => true)
+      const deadline = async () => {
+        await this.#hurry
+        return sleep(within, false, { signal: late.signal })
+      }
+      if (await Promise.race([end, deadline()])) return true
       this.#log.error({ part: name, deadline_ms: within }, `${name} did not end in time: it is left behind`)
       end.catch((error: unknown) => this.#log.error({ part: name, err: error }, `${name} did not end cleanly`))
     } catch (error) {

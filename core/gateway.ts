@@ -24,6 +24,11 @@ export interface House {
   readonly shared: Shared
   readonly log: RootLog
   readonly metrics: MetricsRegistry
+  /**
+   * Fulfilled when the process shall end: from then on whatever ends has a deadline. Before that a gateway that a reload has replaced
+   * takes its time, as its exchanges do. Absent: deadlines count at once.
+   */
+  readonly hurry?: Promise<unknown>
   /** Nothing shall be asked or written: it is only said what a configuration compiles to. */
   readonly isOnlyRead?: boolean
 }

@@ -33,11 +33,11 @@ export async function setUp(config: Config, house: House): Promise<SetUp> {
   const pages = new Pages()
   const own: Own[] = []
   const backing = await openBacking(config, house)
-  const ending = new Ending(house.log)
-  const end = () => {
+  const ending = new Ending(house.log, house.hurry ?? null)
+  const end = (how = ending) => {
     const parts = (what: string, endOf: (one: Own) => Promise<void>) =>
       own.map((one): Part => ({ name: `${one.name}: ${what}`, end: () => endOf(one) }))
-    return ending.run([
+    return how.run([
       { within: within.tasks, parts: parts('its tasks', (one) => one.endTasks()) },
       { within: within.queues, parts: parts('its queues', (one) => one.endQueues()) },
       { within: within.shared, parts: parts('what it shares', (one) => one.endShared()) },
@@ -52,7 +52,8 @@ export async function setUp(config: Config, house: House): Promise<SetUp> {
       refuseUnknownHooks(entry, hooks)
       joined.push({ name: entry.name, providers: entry.plugin.mount ? entry.providers : null, hooks })
     } catch (error) {
-      await end()
+      // The next reload waits for this one.
+      await end(new Ending(house.log))
       throw new ConfigError([problem(config, entry, error)])
     }
   }
@@ -60,7 +61,7 @@ export async function setUp(config: Config, house: House): Promise<SetUp> {
     joined,
     backing,
     pages,
-    end,
+    end: () => end(),
     get pending() {
       const queues = own.map(({ name, jobs }) => ({ name: `${name}: its queues`, left: jobs.queued }))
       return ending.pending.map((name) => {

@@ -37,13 +37,14 @@ export interface RefusedVersion {
 /** Loads, builds and listens. Throws ConfigError with every problem of the file, or an Error that says what cannot be had. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const metrics = openMetrics({ report: (fields, message) => options.log.warn(fields, message) })
-  const house: House = { shared: new Shared(), log: options.log, metrics }
+  const { promise: hurry, resolve: beginHurry } = Promise.withResolvers<void>()
+  const house: House = { shared: new Shared(), log: options.log, metrics, hurry }
   const config = await read(options)
   const { level, file } = config.settings.log
   options.log.setLevel(level)
   if (file !== undefined) direct(options.log, file)
   const gateway = await buildGateway(config, house)
-  const sidecar = new Sidecar(options, house, new Server(gateway))
+  const sidecar = new Sidecar(options, house, new Server(gateway), beginHurry)
   try {
     await sidecar.open()
   } catch (error) {
@@ -70,10 +71,13 @@ export class Sidecar {
   #reloading: Promise<unknown> = Promise.resolve()
   #stopped: Promise<readonly string[]> | null = null
   #stoppedAt: number | null = null
+  readonly #beginHurry: () => void
   #endTelling: (() => void) | null = null
   readonly #process: { close(): void }
 
-  constructor(options: SidecarOptions, house: House, server: Server) {
+  /** `beginHurry`: from then on whatever ends has a deadline. */
+  constructor(options: SidecarOptions, house: House, server: Server, beginHurry: () => void) {
+    this.#beginHurry = beginHurry
     this.#options = options
     this.#house = house
     this.server = server
@@ -199,6 +203,7 @@ export class Sidecar {
     ])
     const { drain } = this.server.gateway.config.settings.limits
     await this.server.drain(drain, this.retiring)
+    this.#beginHurry()
     const failed = [...(await watching)]
     for (const gateway of all()) {
       this.#retire(gateway)

@@ -52,7 +52,8 @@ function waitOf(exchange: LiveExchange): Wait {
   }
 }
 
-function inWords({ readAt, attempt, upstream, status, response, far }: LiveExchange): string {
+function inWords({ kind, readAt, attempt, upstream, status, response, far }: LiveExchange): string {
+  if (kind === 'session' && status === 101) return 'the end of its WebSocket'
   if (readAt === 0) return 'the body of the request'
   if (status > 0 && far === null && response.writableNeedDrain) return 'the client, which does not read on'
   if (attempt === 0 || !upstream) return 'an upstream to be chosen'

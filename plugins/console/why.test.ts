@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { definePlugin, reply } from 'postern/plugin'
+import { asStream, connect } from '../../test/e2e/websocket-client.fixture.ts'
 import { json } from '../../test/fake-upstream.ts'
 import { gateway } from '../../test/harness.ts'
 import { explained, fine, send, upstreams } from './console.fixture.ts'
@@ -35,6 +36,8 @@ describe('/explain', () => {
         what: 'answer',
         field: null,
       })
+      const line = gw.records.findLast(({ message }) => message === 'exchange')
+      assert.equal(line?.answered_by, `instead in ${phase}`, 'the log says so too')
     }
     const { answered_by: by, answered_in: where } = await explained(gw, (await send(gw)).id)
     assert.deepEqual([by, where], ['upstream', null])
@@ -67,6 +70,28 @@ describe('/explain', () => {
     )
     assert.doesNotMatch(JSON.stringify(trail), /canary/)
     assert.equal(some.of('b').asked[0]?.body.toString().includes('a canary'), true, 'it was sent')
+  })
+
+  test('does not put down to a plugin what the dialect of a turn makes of its body', async () => {
+    const looks = definePlugin({ name: 'looks', config, setup: () => ({ onUpstreamRequest: () => undefined }) })
+    const events = [{ type: 'response.created' }, { type: 'response.completed', response: { id: 'r' } }]
+    await using some = await upstreams({
+      a: (_asked, response) =>
+        void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(asStream(events)),
+    })
+    await using gw = await gateway({
+      plugins: ['console', 'openai', looks],
+      upstreams: some.list.map((one) => ({ ...one, websocket: false })),
+    })
+    using client = await connect(`${gw.url}/v1/responses`)
+    client.send({ type: 'response.create', model: 'gpt-5', input: [] })
+    await client.until('response.completed')
+    client.ws.close()
+    assert.doesNotMatch(some.of('a').asked[0]?.body.toString() ?? '', /response\.create/, 'it was edited')
+    const lines = () => gw.records.filter(({ message, method }) => message === 'exchange' && method === 'POST')
+    while (lines().length === 0) await new Promise(setImmediate)
+    const trail = await explained(gw, String(lines()[0]?.exchange))
+    assert.deepEqual(trail.plugins, [])
   })
 
   test('tells the numbers of every candidate of a ranking, and who would not have the others asked', async () => {

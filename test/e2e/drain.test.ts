@@ -1,10 +1,18 @@
 /** A drain says what it waits for, and comes to an end whatever that is. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { definePlugin, type Plugin } from 'postern/plugin'
 import { fakeUpstream, json, type Script } from '../fake-upstream.ts'
-import { gateway, type TestGateway } from '../harness.ts'
+import { gateway, toYaml, type TestGateway } from '../harness.ts'
 import { until } from '../redis.ts'
+
+const bin = fileURLToPath(new URL('../../bin/postern.js', import.meta.url))
 
 const config = { type: 'object', description: 'For tests.', additionalProperties: false } as const
 
@@ -132,6 +140,36 @@ describe('a shutdown', () => {
     )
   })
 
+  test('makes the exit code 1 where something did not end as it should, and exits', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'postern-drain-'))
+    try {
+      await mkdir(join(folder, 'fails'))
+      await writeFile(
+        join(folder, 'fails', 'index.ts'),
+        `export default {
+          name: 'fails', config: { type: 'object' }, reads: [], mayRead: [], writes: [],
+          async setup(context) {
+            await context.shared('it', () => 1, () => { throw new Error('no') })
+            setInterval(() => {}, 1000) // nobody ends it
+            return {}
+          },
+        }`,
+      )
+      const file = join(folder, 'gateway.yaml')
+      await writeFile(file, toYaml({ plugins: ['openai', './fails'] }, new Map()))
+      const child = spawn(process.execPath, [bin, 'run', '--config', file], { stdio: ['ignore', 'pipe', 'ignore'] })
+      let out = ''
+      child.stdout.on('data', (text) => (out += String(text)))
+      const ended = once(child, 'close')
+      await until(() => out.includes('listening'))
+      child.kill('SIGTERM')
+      assert.deepEqual(await ended, [1, null], out)
+      assert.match(out, /"failed":\["fails: what it shares"\]/)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
   test('ends queues of all plugins before what any of them shares: one may hand its items to another', async () => {
     const order: string[] = []
     const plugin = (name: string) =>
@@ -178,6 +216,29 @@ describe('a gateway that was replaced and lives on', () => {
     await answer.text()
     await until(async () => (await health(gw)).retiring.length === 0)
     assert.equal((await health(gw)).status, 'ok')
+  })
+
+  test('has no deadline for what its plugins have queued, until the process shall end', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const slow = definePlugin({
+      name: 'slow',
+      config,
+      setup(context) {
+        const queue = context.queue<number>({ capacity: 9 }, () => promise)
+        return { onRequest: () => void queue.push(1) }
+      },
+    })
+    const options = { plugins: ['openai', slow], tellEvery: 20 }
+    await using gw = await gateway(options)
+    await ask(gw, 'x')
+    await gw.reload({ ...options, plugins: ['openai'] })
+    await until(async () => (await health(gw)).retiring[0]?.waits.parts[0] === 'slow: its queues (1 left)')
+    const line = () => gw.records.find(({ message }) => message.startsWith('a gateway that shall end'))
+    await until(() => line() !== undefined)
+    assert.match(line()!.message, /slow: its queues \(1 left\)$/)
+    resolve()
+    await until(async () => (await health(gw)).retiring.length === 0)
+    assert.deepEqual(await gw.sidecar.stop(), [])
   })
 
   test('names five of many, the oldest, and how many there are', async () => {
