@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Ending, type Part } from './ending.ts'
+import { Ending, Hurry, type Part } from './ending.ts'
 import type { Log } from './plugin.ts'
 
 function recording() {
@@ -78,7 +78,7 @@ describe('things that have to end', () => {
   })
 
   test('have as long as they need until somebody is in a hurry; their deadlines count from then', async () => {
-    const { promise: hurry, resolve: begin } = Promise.withResolvers<void>()
+    const hurry = new Hurry()
     const slow = Promise.withResolvers<void>()
     const ending = new Ending(recording().log, hurry)
     const within = 20
@@ -90,7 +90,7 @@ describe('things that have to end', () => {
     for (const since = performance.now(); performance.now() - since < 2 * within;) await new Promise(setImmediate)
     assert.deepEqual(ending.pending, ['slow'])
     slow.resolve()
-    begin()
+    hurry.begin()
     assert.deepEqual(await running, ['never'])
   })
 })

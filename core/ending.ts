@@ -1,5 +1,4 @@
 /** How things end: in groups, one after the other, what stands in one group at the same time, and each with its own deadline. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from './plugin.ts'
 
 /** Something that has to end. */
@@ -16,14 +15,34 @@ export interface Group {
   readonly parts: readonly Part[]
 }
 
+/** Whether the process shall end, so that whatever ends has a deadline. */
+export class Hurry {
+  readonly #waiting = new Set<() => void>()
+  #hasBegun = false
+
+  /** From now on. */
+  begin(): void {
+    this.#hasBegun = true
+    for (const start of this.#waiting) start()
+    this.#waiting.clear()
+  }
+
+  /** Calls back now or when it begins; what is returned takes that back. Not a promise: one that is never settled keeps all who wait for it. */
+  whenBegun(start: () => void): () => void {
+    if (this.#hasBegun) start()
+    else this.#waiting.add(start)
+    return () => void this.#waiting.delete(start)
+  }
+}
+
 /** Ends them. Never rejects: what fails, or does not end in time, keeps nothing else from its end. */
 export class Ending {
   readonly #pending = new Set<string>()
   readonly #log: Log
-  readonly #hurry: Promise<unknown> | null
+  readonly #hurry: Hurry | null
 
-  /** `hurry`: deadlines count from when it is fulfilled, where that is later. Absent: nobody has to wait for that. */
-  constructor(log: Log, hurry: Promise<unknown> | null = null) {
+  /** `hurry`: deadlines count from when it has begun, where that is later. Absent: at once. */
+  constructor(log: Log, hurry: Hurry | null = null) {
     this.#log = log
     this.#hurry = hurry
   }
@@ -45,21 +64,23 @@ export class Ending {
 
   async #end(part: Part, within: number): Promise<boolean> {
     const { name } = part
-    const late = new AbortController()
+    const late = Promise.withResolvers<boolean>()
+    let timer: NodeJS.Timeout | undefined
+    const start = () => {
+      timer = setTimeout(() => late.resolve(false), within)
+    }
+    const takeBack = this.#hurry ? this.#hurry.whenBegun(start) : start()
     this.#pending.add(name)
     try {
       const end = Promise.resolve(part.end()).then(() => true)
-      const deadline = async () => {
-        await this.#hurry
-        return sleep(within, false, { signal: late.signal })
-      }
-      if (await Promise.race([end, deadline()])) return true
+      if (await Promise.race([end, late.promise])) return true
       this.#log.error({ part: name, deadline_ms: within }, `${name} did not end in time: it is left behind`)
       end.catch((error: unknown) => this.#log.error({ part: name, err: error }, `${name} did not end cleanly`))
     } catch (error) {
       this.#log.error({ part: name, err: error }, `${name} did not end cleanly`)
     } finally {
-      late.abort()
+      takeBack?.()
+      clearTimeout(timer)
       this.#pending.delete(name)
     }
     return false

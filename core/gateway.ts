@@ -6,6 +6,7 @@ import type { Backing } from './backing.ts'
 import { watchExchanges } from './clock.ts'
 import type { Config } from './config/load.ts'
 import type { HookError } from './chain.ts'
+import type { Hurry } from './ending.ts'
 import { LiveExchange, type Arrival, type FactSheet } from './exchange.ts'
 import { exchangeMetrics, type ExchangeMetrics } from './observe/exchanges.ts'
 import type { RootLog } from './observe/log.ts'
@@ -25,10 +26,10 @@ export interface House {
   readonly log: RootLog
   readonly metrics: MetricsRegistry
   /**
-   * Fulfilled when the process shall end: from then on whatever ends has a deadline. Before that a gateway that a reload has replaced
+   * Begins when the process shall end: from then on whatever ends has a deadline. Before that a gateway that a reload has replaced
    * takes its time, as its exchanges do. Absent: deadlines count at once.
    */
-  readonly hurry?: Promise<unknown>
+  readonly hurry?: Hurry
   /** Nothing shall be asked or written: it is only said what a configuration compiles to. */
   readonly isOnlyRead?: boolean
 }

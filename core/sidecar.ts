@@ -9,7 +9,7 @@ import type { Level, RootLog } from './observe/log.ts'
 import { openMetrics } from './observe/metrics.ts'
 import { processMetrics } from './observe/metrics-process.ts'
 import { tellState } from './observe/state.ts'
-import { Ending } from './ending.ts'
+import { Ending, Hurry } from './ending.ts'
 import { Server } from './server.ts'
 import { Shared } from './shared.ts'
 import { tellEvery, tellWaits } from './telling.ts'
@@ -37,14 +37,14 @@ export interface RefusedVersion {
 /** Loads, builds and listens. Throws ConfigError with every problem of the file, or an Error that says what cannot be had. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const metrics = openMetrics({ report: (fields, message) => options.log.warn(fields, message) })
-  const { promise: hurry, resolve: beginHurry } = Promise.withResolvers<void>()
+  const hurry = new Hurry()
   const house: House = { shared: new Shared(), log: options.log, metrics, hurry }
   const config = await read(options)
   const { level, file } = config.settings.log
   options.log.setLevel(level)
   if (file !== undefined) direct(options.log, file)
   const gateway = await buildGateway(config, house)
-  const sidecar = new Sidecar(options, house, new Server(gateway), beginHurry)
+  const sidecar = new Sidecar(options, house, new Server(gateway), hurry)
   try {
     await sidecar.open()
   } catch (error) {
@@ -71,13 +71,12 @@ export class Sidecar {
   #reloading: Promise<unknown> = Promise.resolve()
   #stopped: Promise<readonly string[]> | null = null
   #stoppedAt: number | null = null
-  readonly #beginHurry: () => void
+  readonly #hurry: Hurry
   #endTelling: (() => void) | null = null
   readonly #process: { close(): void }
 
-  /** `beginHurry`: from then on whatever ends has a deadline. */
-  constructor(options: SidecarOptions, house: House, server: Server, beginHurry: () => void) {
-    this.#beginHurry = beginHurry
+  constructor(options: SidecarOptions, house: House, server: Server, hurry: Hurry) {
+    this.#hurry = hurry
     this.#options = options
     this.#house = house
     this.server = server
@@ -180,7 +179,7 @@ export class Sidecar {
     this.#endTelling ??= tellWaits(() => this.retiring, every, this.#house.log)
     void gateway.retire().then(() => {
       this.retiring.delete(gateway)
-      if (this.retiring.size === 0) this.#silence()
+      if (this.retiring.size === 0 && this.#stoppedAt === null) this.#silence()
     })
   }
 
@@ -203,7 +202,7 @@ export class Sidecar {
     ])
     const { drain } = this.server.gateway.config.settings.limits
     await this.server.drain(drain, this.retiring)
-    this.#beginHurry()
+    this.#hurry.begin()
     const failed = [...(await watching)]
     for (const gateway of all()) {
       this.#retire(gateway)

@@ -84,6 +84,26 @@ describe('a shutdown', () => {
     assert.equal((await answer).status, 200)
   })
 
+  test('goes on telling of one gateway when another has ended', async () => {
+    const [first, second] = [slowStream(), slowStream()]
+    await using upstream = await fakeUpstream(first.script)
+    const options = { plugins: ['openai'], upstreams: [at('a', upstream.url)], tellEvery: 20 }
+    await using gw = await gateway(options)
+    const answers = [await ask(gw, 'of-the-old')]
+    await gw.reload({ ...options, plugins: ['openai', 'failover'] })
+    upstream.script = second.script
+    answers.push(await ask(gw, 'of-the-new'))
+    const stopping = gw.sidecar.stop()
+    first.finish()
+    await until(() => gw.sidecar.retiring.size === 0)
+    const told = () => gw.records.filter(({ message }) => message.includes('of-the-new waits')).length
+    const before = told()
+    await until(() => told() > before)
+    second.finish()
+    assert.deepEqual(await stopping, [])
+    await Promise.all(answers.map((answer) => answer.text()))
+  })
+
   test('leaves an exchange behind whose plugin does not come back, and still writes what other plugins have queued', async () => {
     const { plugin, release } = hangs()
     const written: number[] = []
