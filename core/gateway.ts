@@ -11,6 +11,7 @@ import { exchangeMetrics, type ExchangeMetrics } from './observe/exchanges.ts'
 import type { RootLog } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
 import type { Pages } from './pages.ts'
+import type { Overload } from './overload.ts'
 import type { Log, Upstream } from './plugin.ts'
 import type { Claim, Provider } from './provider.ts'
 import { compileRoute, type Joined, type Route } from './route.ts'
@@ -23,6 +24,7 @@ export interface House {
   readonly shared: Shared
   readonly log: RootLog
   readonly metrics: MetricsRegistry
+  readonly overload: Overload
   /** Nothing shall be asked or written: it is only said what a configuration compiles to. */
   readonly isOnlyRead?: boolean
 }
@@ -51,6 +53,7 @@ export class Gateway {
   readonly #facts: FactSheet
   readonly #endWatch: () => void
   readonly metrics: ExchangeMetrics
+  readonly overload: Overload
   #retired: Promise<void> | null = null
   #empty: (() => void) | null = null
 
@@ -58,6 +61,7 @@ export class Gateway {
     this.config = config
     this.log = house.log
     this.metrics = exchangeMetrics(house.metrics)
+    this.overload = house.overload
     this.#ready = ready
     this.#upstreams = ready.backing.upstreams
     const list: Joined[] = ready.joined
@@ -163,7 +167,7 @@ function isUnder(path: string, prefix: string): boolean {
 function factSheet(config: Config): FactSheet {
   const names = config.plugins.flatMap(({ plugin }) => [...plugin.reads, ...plugin.mayRead, ...plugin.writes])
   // The gateway's own log and metrics look at these, whoever is mounted.
-  const own = { provider: null, claim: null, model: null, stream: null, usage: null, principal: null }
+  const own = { provider: null, claim: null, model: null, stream: null, usage: null, principal: null, priority: null }
   const sheet = { ...own, ...Object.fromEntries(names.map((name) => [name, null])) }
   return sheet as unknown as FactSheet // the plugins' declarations are what Facts is made of
 }

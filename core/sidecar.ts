@@ -5,6 +5,7 @@ import { loadConfig, type Config, type PluginSource } from './config/load.ts'
 import { ConfigError, render, type Problem } from './config/problems.ts'
 import { watchConfig } from './config/watch.ts'
 import { buildGateway, type Gateway, type House } from './gateway.ts'
+import { Overload } from './overload.ts'
 import type { RootLog } from './observe/log.ts'
 import { openMetrics } from './observe/metrics.ts'
 import { processMetrics } from './observe/metrics-process.ts'
@@ -32,7 +33,8 @@ export interface RefusedVersion {
 /** Loads, builds and listens. Throws ConfigError with every problem of the file, or an Error that says what cannot be had. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const metrics = openMetrics({ report: (fields, message) => options.log.warn(fields, message) })
-  const house: House = { shared: new Shared(), log: options.log, metrics }
+  const overload = new Overload({ log: options.log, metrics })
+  const house: House = { shared: new Shared(), log: options.log, metrics, overload }
   const config = await read(options)
   options.log.setLevel(config.settings.log.level)
   const gateway = await buildGateway(config, house)
@@ -68,6 +70,7 @@ export class Sidecar {
     this.#options = options
     this.#house = house
     this.server = server
+    house.overload.use(server.gateway.config.settings.limits)
     this.#process = processMetrics(house.metrics, { version: version() })
     tellState(this, house.metrics)
   }
@@ -115,6 +118,7 @@ export class Sidecar {
       const next = await buildGateway(config, this.#house)
       for (const note of needsRestart(this.server.gateway.config, config)) log.warn({}, note)
       log.setLevel(config.settings.log.level)
+      this.#house.overload.use(config.settings.limits)
       this.#retire(this.server.replace(next))
       this.lastProblem = null
       this.reloads++
@@ -151,6 +155,7 @@ export class Sidecar {
       this.#admin.closeAllConnections()
     })
     this.#process.close()
+    this.#house.overload.close()
     log.info({}, 'stopped')
     log.flush()
   }
