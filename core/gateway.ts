@@ -12,6 +12,7 @@ import { exchangeMetrics, type ExchangeMetrics } from './observe/exchanges.ts'
 import type { RootLog } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
 import type { Pages } from './pages.ts'
+import type { Overload } from './overload.ts'
 import type { Log, Upstream } from './plugin.ts'
 import type { Claim, Provider } from './provider.ts'
 import { compileRoute, type Joined, type Route } from './route.ts'
@@ -25,6 +26,7 @@ export interface House {
   readonly shared: Shared
   readonly log: RootLog
   readonly metrics: MetricsRegistry
+  readonly overload: Overload
   /**
    * Begins when the process shall end: from then on whatever ends has a deadline. Before that a gateway that a reload has replaced
    * takes its time, as its exchanges do. Absent: deadlines count at once.
@@ -58,6 +60,7 @@ export class Gateway {
   readonly #facts: FactSheet
   readonly #endWatch: () => void
   readonly metrics: ExchangeMetrics
+  readonly overload: Overload
   #retired: Promise<readonly string[]> | null = null
   #retiredAt: number | null = null
   #empty: (() => void) | null = null
@@ -66,6 +69,7 @@ export class Gateway {
     this.config = config
     this.log = house.log
     this.metrics = exchangeMetrics(house.metrics)
+    this.overload = house.overload
     this.#ready = ready
     this.#upstreams = ready.backing.upstreams
     const list: Joined[] = ready.joined
@@ -190,7 +194,7 @@ function isUnder(path: string, prefix: string): boolean {
 function factSheet(config: Config): FactSheet {
   const names = config.plugins.flatMap(({ plugin }) => [...plugin.reads, ...plugin.mayRead, ...plugin.writes])
   // The gateway's own log and metrics look at these, whoever is mounted.
-  const own = { provider: null, claim: null, model: null, stream: null, usage: null, principal: null }
+  const own = { provider: null, claim: null, model: null, stream: null, usage: null, principal: null, priority: null }
   const sheet = { ...own, ...Object.fromEntries(names.map((name) => [name, null])) }
   return sheet as unknown as FactSheet // the plugins' declarations are what Facts is made of
 }

@@ -38,6 +38,8 @@ async function answerTo(exchange: LiveExchange): Promise<Answer> {
   const early = route.onRequest && (await route.onRequest(exchange))
   exchange.checkedAt = performance.now()
   if (early) return early
+  const tooMuch = gateway.overload.admit(facts.priority, Number(exchange.headers['content-length'] ?? 0))
+  if (tooMuch) return tooMuch
   if (!route.provider) return fault('NO_ROUTE', `${exchange.method} ${exchange.path}`)
   if (facts.claim?.websocket === 'turns' && !exchange.far)
     return fault('UPGRADE_REQUIRED', '', { upgrade: 'websocket' })

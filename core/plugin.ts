@@ -32,7 +32,10 @@ import type { PageHandler, PageMethod, PageOptions } from './pages.ts'
 export interface Facts {
   /** The mounted provider that claims this exchange; set by the gateway before `onRequest`. */
   provider: Provider
+  /** Who is turned away first when there is too much to do (`limits.memory`, `limits.lag`). Null counts as `normal`. */
+  priority: Priority
 }
+export type Priority = 'low' | 'normal' | 'high'
 export type Fact = keyof Facts
 
 /** Lower-case names, always. Several values of one name are an array. */

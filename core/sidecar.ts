@@ -5,6 +5,7 @@ import { loadConfig, type Config, type PluginSource } from './config/load.ts'
 import { ConfigError, render, type Problem } from './config/problems.ts'
 import { watchConfig } from './config/watch.ts'
 import { buildGateway, type Gateway, type House } from './gateway.ts'
+import { Overload } from './overload.ts'
 import type { Level, RootLog } from './observe/log.ts'
 import { openMetrics } from './observe/metrics.ts'
 import { processMetrics } from './observe/metrics-process.ts'
@@ -37,8 +38,9 @@ export interface RefusedVersion {
 /** Loads, builds and listens. Throws ConfigError with every problem of the file, or an Error that says what cannot be had. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const metrics = openMetrics({ report: (fields, message) => options.log.warn(fields, message) })
+  const overload = new Overload({ log: options.log, metrics })
   const hurry = new Hurry()
-  const house: House = { shared: new Shared(), log: options.log, metrics, hurry }
+  const house: House = { shared: new Shared(), log: options.log, metrics, overload, hurry }
   const config = await read(options)
   const { level, file } = config.settings.log
   options.log.setLevel(level)
@@ -80,6 +82,7 @@ export class Sidecar {
     this.#options = options
     this.#house = house
     this.server = server
+    house.overload.use(server.gateway.config.settings.limits)
     this.#process = processMetrics(house.metrics, { version: version() })
     tellState(this, house.metrics)
   }
@@ -136,6 +139,7 @@ export class Sidecar {
       await this.#moveLog(next)
       for (const note of needsRestart(this.server.gateway.config, config)) log.warn({}, note)
       log.setLevel(config.settings.log.level)
+      this.#house.overload.use(config.settings.limits)
       this.#retire(this.server.replace(next))
       this.lastProblem = null
       this.reloads++
@@ -218,6 +222,7 @@ export class Sidecar {
     )
     this.#silence()
     this.#process.close()
+    this.#house.overload.close()
     if (failed.length > 0) log.error({ failed }, 'stopped, and not everything has ended as it should')
     else log.info({}, 'stopped')
     log.flush()
