@@ -35,17 +35,40 @@ export const statusError = 2
 /** Characters of a text in an attribute. */
 const longestText = 512
 
-/** Attributes as they are sent: what is null is left out, texts are redacted and cut. */
+/**
+ * Attributes as they are sent: what is null is left out, texts are redacted and cut, but for those that are this gateway's own words.
+ * Redacting all of them took two thirds of the time that an exchange's spans take (otel.bench.ts).
+ */
 export function attributesOf(attributes: Attributes): KeyValue[] {
-  return Object.entries(attributes).flatMap(([key, value]) =>
-    value === null || value === undefined ? [] : [{ key, value: valueOf(value) }],
-  )
+  const sent: KeyValue[] = []
+  for (const key in attributes) {
+    const value = attributes[key]
+    if (value !== null && value !== undefined) sent.push({ key, value: valueOf(value, ownWords.has(key)) })
+  }
+  return sent
 }
 
-function valueOf(value: AttributeValue): object {
-  if (typeof value === 'string') return { stringValue: textOf(value) }
+/** Their values come from gateway.yaml's names, from tables of the code, or from the socket: nothing that a client or an upstream wrote. */
+const ownWords: ReadonlySet<string> = new Set([
+  'client.address',
+  'gen_ai.operation.name',
+  'gen_ai.provider.name',
+  'http.request.method',
+  'postern.exchange.kind',
+  'postern.judgement',
+  'postern.operation',
+  'postern.provider',
+  'postern.rest_scope',
+  'postern.upstream',
+  'server.address',
+  // A path that has passed the redactor for URLs.
+  'url.path',
+])
+
+function valueOf(value: AttributeValue, isOwn: boolean): object {
+  if (typeof value === 'string') return { stringValue: textOf(value, isOwn) }
   if (typeof value === 'boolean') return { boolValue: value }
-  if (isList(value)) return { arrayValue: { values: value.map((one) => ({ stringValue: textOf(one) })) } }
+  if (isList(value)) return { arrayValue: { values: value.map((one) => ({ stringValue: textOf(one, isOwn) })) } }
   if (typeof value === 'object') return { doubleValue: value.double }
   return Number.isSafeInteger(value) ? { intValue: String(value) } : { doubleValue: value }
 }
@@ -54,14 +77,14 @@ function isList(value: AttributeValue): value is readonly string[] {
   return Array.isArray(value)
 }
 
-function textOf(value: string): string {
-  const text = redactText(value.toWellFormed())
+function textOf(value: string, isOwn: boolean): string {
+  const text = isOwn ? value : redactText(value.toWellFormed())
   return text.length > longestText ? `${text.slice(0, longestText)}…` : text
 }
 
-/** Milliseconds since 1970 as nanoseconds: more than a number can hold, so in two steps. */
+/** Milliseconds since 1970 as nanoseconds: more than a number can hold, so the last three digits are written behind. */
 export function nanosOf(ms: number): string {
-  return String(BigInt(Math.round(ms * 1000)) * 1000n)
+  return `${Math.round(ms * 1000)}000`
 }
 
 export type Resource = Readonly<Record<string, string>>
