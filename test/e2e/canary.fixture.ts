@@ -7,6 +7,8 @@ export interface Planted {
   readonly core: string
   /** Whether it is what people said: kept by sinks for bodies, and by no other. */
   readonly isPrompt: boolean
+  /** Whether an upstream has made it up: its answer is its own word to the client, in which nothing but our keys is hidden. */
+  readonly isUpstreams: boolean
 }
 
 export class Garden {
@@ -14,19 +16,24 @@ export class Garden {
 
   /** A new secret for the place, as `shape` writes one. */
   plant(place: string, shape: (core: string) => string = (core) => core): string {
-    return shape(this.#core(place, false))
+    return shape(this.#core(place, {}))
+  }
+
+  /** What an upstream gives away of its own. */
+  upstreams(place: string, shape: (core: string) => string = (core) => core): string {
+    return shape(this.#core(place, { isUpstreams: true }))
   }
 
   /** What somebody says to a model. */
   prompt(place: string): string {
-    return this.#core(place, true)
+    return this.#core(place, { isPrompt: true })
   }
 
-  #core(place: string, isPrompt: boolean): string {
+  #core(place: string, { isPrompt = false, isUpstreams = false }: Partial<Planted>): string {
     if (this.planted.some((one) => one.place === place)) throw new Error(`${place} has its canary already`)
     // Letters and digits alone: no encoding changes them but base64.
     const core = `Kanari${randomBytes(9).toString('hex')}`
-    this.planted.push({ place, core, isPrompt })
+    this.planted.push({ place, core, isPrompt, isUpstreams })
     return core
   }
 }
@@ -51,13 +58,15 @@ export interface Sink {
   readonly text: string
   /** Whether it is there to keep what was said. */
   readonly keepsPrompts?: boolean
+  /** Whether it is what the client is given of an upstream's answer. */
+  readonly isClients?: boolean
 }
 
 /** Each secret that got out: its place, the sink, and what stands around it. */
 export function leaks(sinks: readonly Sink[], planted: readonly Planted[]): string[] {
-  return sinks.flatMap(({ name, text, keepsPrompts = false }) =>
+  return sinks.flatMap(({ name, text, keepsPrompts = false, isClients = false }) =>
     planted
-      .filter(({ isPrompt }) => !(isPrompt && keepsPrompts))
+      .filter(({ isPrompt, isUpstreams }) => !(isPrompt && keepsPrompts) && !(isUpstreams && isClients))
       .flatMap(({ place, core }) => {
         const at = spellings(core)
           .map((spelling) => text.toLowerCase().indexOf(spelling))
