@@ -18,7 +18,7 @@ export async function declaredMetrics(): Promise<readonly MetricReading[]> {
   processMetrics(metrics, { version: '' }).close()
   for (const path of globSync('plugins/*/metrics.ts', { cwd: root })) {
     // The convention of these files, held by metrics.contract.test.ts.
-    const { metricsOf } = (await import(new URL(path, root).href)) as { metricsOf(metrics: Metrics): unknown }
+    const { metricsOf } = (await import(new URL(path, root).href)) as { metricsOf: (metrics: Metrics) => unknown }
     metricsOf(metrics)
   }
   return metrics.read()

@@ -54,7 +54,7 @@ describe('metrics', () => {
     const answer = { model: 'good', usage: { prompt_tokens: 1, completion_tokens: 1 } }
     await using upstream = await fakeUpstream((asked, response, request) => {
       const isGood = asked.body.includes('good')
-      json(isGood ? 200 : 500, isGood ? answer : { error: { message: 'broken' } })(asked, response, request)
+      return json(isGood ? 200 : 500, isGood ? answer : { error: { message: 'broken' } })(asked, response, request)
     })
     const own = { endpoint: 'http://127.0.0.1:9', flush: '10ms' }
     await using gw = await gateway({

@@ -1,78 +1,20 @@
 /** Secrets are planted in every place that a request, a configuration, an answer or a URL has for them, and looked for in every sink. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { openLog } from '../../core/observe/log.ts'
 import { pluginSource } from '../../core/plugins.ts'
-import { startSidecar, type Sidecar } from '../../core/sidecar.ts'
-import { openDatabase } from '../../core/database/database.ts'
-import { silentLog } from '../../core/observe/log.ts'
+import { startSidecar } from '../../core/sidecar.ts'
 import { until } from '../conformance/websocket-upstream.ts'
 import { fakeUpstream, json, type Asked, type Script } from '../fake-upstream.ts'
 import { toYaml, type GatewayOptions } from '../harness.ts'
 import { migratedDatabase } from '../postgres.ts'
 import { freshRedis } from '../redis.ts'
+import { brokenFiles, command, pagesOf, rowsOf } from './canary-sinks.fixture.ts'
 import { Garden, leaks, shapes, type Sink } from './canary.fixture.ts'
 import { connect, responsesUpstream, upstreamOf } from './websocket-client.fixture.ts'
-
-const root = new URL('../../', import.meta.url)
-
-/** Where a refused configuration is told: on the standard error of a command. */
-async function command(file: string, word: string): Promise<string> {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('bin/postern.js', root)), word, '--config', file], {
-    cwd: fileURLToPath(root),
-    env: { PATH: process.env.PATH },
-  })
-  let told = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (told += String(text)))
-  const [code] = await once(child, 'close')
-  assert.notEqual(code, 0, told)
-  return told
-}
-
-/** Every row of every table, as text. */
-async function rowsOf(url: string): Promise<string> {
-  const database = openDatabase(url, silentLog)
-  try {
-    await database.ready()
-    const { rows: tables } = await database.query<{ name: string }>(
-      `SELECT quote_ident(table_name) AS name FROM information_schema.tables
-       WHERE table_schema = 'public' AND table_type = 'BASE TABLE'`,
-    )
-    const parts = await Promise.all(
-      tables.map(({ name }) => database.query<{ row: string }>(`SELECT t::text AS row FROM ${name} t`)),
-    )
-    return parts.flatMap(({ rows }, at) => rows.map(({ row }) => `${tables[at]!.name}: ${row}`)).join('\n')
-  } finally {
-    await database.close()
-  }
-}
-
-/** Everything that the admin listener tells somebody who has its key. */
-async function pagesOf({ adminUrl }: Sidecar, key: string, exchanges: readonly string[]): Promise<Sink[]> {
-  const headers = { authorization: `Bearer ${key}` }
-  const paths = [
-    ...['/healthz', '/readyz', '/metrics', '/gates', '/configuration', '/console', '/nothing'],
-    ...['upstreams', 'sessions', 'usage', 'errors'].map((name) => `/console/data/${name}`),
-    ...exchanges.map((id) => `/explain/${encodeURIComponent(id)}`),
-  ]
-  const pages = await Promise.all(
-    paths.map(async (path) => {
-      const answer = await fetch(adminUrl + path, { headers })
-      return { name: `page ${path}`, text: `${JSON.stringify([...answer.headers])} ${await answer.text()}` }
-    }),
-  )
-  const events = await fetch(`${adminUrl}/console/data/events`, { headers })
-  const reader = events.body!.getReader()
-  const first = Buffer.from((await reader.read()).value ?? new Uint8Array()).toString()
-  await reader.cancel()
-  return [...pages, { name: 'page events', text: first }]
-}
 
 test('a secret that is not hidden is found, however it is spelt', () => {
   const garden = new Garden()
@@ -96,7 +38,7 @@ test('a secret that is not hidden is found, however it is spelt', () => {
 
 test('no secret survives: not in a log, a file, a row, a metric, a page, a span, an error or a refusal', async () => {
   const garden = new Garden()
-  const plant = garden.plant.bind(garden)
+  const plant = (place: string, shape?: (core: string) => string) => garden.plant(place, shape)
   const folder = await mkdtemp(join(tmpdir(), 'postern-canary-'))
   const [logFile, errorsFile] = [join(folder, 'log'), join(folder, 'errors.jsonl')]
   const adminKey = plant('admin.key')
@@ -118,12 +60,16 @@ test('no secret survives: not in a log, a file, a row, a metric, a page, a span,
     return (asked, response, request) => {
       const sent = keysIn(asked).join(' and ')
       const error = { message: `Incorrect API key provided: ${sent}, see ${own}`, type: 'auth', access_token: named }
-      json(status, { error }, { 'x-debug-key': sent, 'set-cookie': `session=${inHeader}` })(asked, response, request)
+      return json(status, { error }, { 'x-debug-key': sent, 'set-cookie': `session=${inHeader}` })(
+        asked,
+        response,
+        request,
+      )
     }
   }
   const good: Script = (asked, response, request) => {
     if (asked.url.includes('fail')) return careless401(asked, response, request)
-    json(200, answer)(asked, response, request)
+    return json(200, answer)(asked, response, request)
   }
   const answer = {
     id: 'chatcmpl-1',
@@ -143,7 +89,7 @@ test('no secret survives: not in a log, a file, a row, a metric, a page, a span,
   const told: Asked[] = []
   await using collector = await fakeUpstream((asked, response, request) => {
     told.push(asked)
-    json(200, {})(asked, response, request)
+    return json(200, {})(asked, response, request)
   })
 
   const options: GatewayOptions = {
@@ -289,17 +235,7 @@ test('no secret survives: not in a log, a file, a row, a metric, a page, a span,
   })
   sinks.push({ name: 'the refusal of a wrong admin key', text: await wrongKey.text() })
 
-  // Broken in as many ways as there are to show a piece of it.
-  const broken = [
-    `# ${plant('a comment', shapes.openai)}\nupstreams:\n  - { name: a, provider: openai, key: ${plant('a refused key')}, wrong: ${plant('an unknown option')} }\nplugins: [openai]\n`,
-    `upstreams:\n  - { name: a, provider: openai, key: "${plant('an unclosed text')}\nplugins: [openai]\n`,
-    `upstreams:\n  - { name: a, provider: openai, kye: ${plant('a misspelt option')} }\nplugins: [openai]\n`,
-    `store: redis://:${plant('a wrong store')}@ h\nplugins: [openai]\n`,
-    `database: postgres:/u:${plant('a wrong database')}@h/d\nplugins: [openai]\n`,
-    `plugins:\n  - openai\n  - otel: { endpoint: "http://u:${plant('a wrong endpoint')}@h", headers: { a: "${plant('a header of a refused file')}", b: [${plant('a header of the wrong kind')}] } }\n`,
-    `upstreams:\n  - { name: a, provider: openai, url: "https://u:${plant('an address with a password')}@h/?key=${plant('an address with a key')}" }\nplugins: [openai]\n`,
-    `admin: { listen: 127.0.0.1:0, key: [${plant('an admin key of the wrong kind')}] }\nkeys: [{ name: x, key: { a: ${plant('a key of the wrong kind')} } }]\nplugins: [openai]\n`,
-  ]
+  const broken = brokenFiles(plant)
   for (const [at, text] of broken.entries()) {
     await writeFile(file, text)
     const problems = await sidecar.reload()
