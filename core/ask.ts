@@ -5,6 +5,7 @@ import type { LiveExchange } from './exchange.ts'
 import type { Body, Failure, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
 import { Attempt, type Answering } from './upstream/attempt.ts'
 import { requestHeaders } from './upstream/headers.ts'
+import { withoutKey } from './upstream/key-mask.ts'
 
 /** What the client is given: a reply of the gateway's own, or an upstream's result and the attempt that has its bytes. */
 export type Answer =
@@ -49,7 +50,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
     discard(last)
     if (exchange.gone) throw exchange.gone
     const attempt = await exchange.far.ask(exchange, outgoing, target, watch)
-    return { kind: 'answer', result: await attempt.result, attempt }
+    return { kind: 'answer', result: withoutKey(await attempt.result, headers), attempt }
   }
   const { connections, pathOf } = target
   const path = pathOf(outgoing.path) + outgoing.query
@@ -64,7 +65,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
   // Each attempt adds listeners of the frame's to the response.
   if (exchange.attempt > 1) exchange.response.setMaxListeners(64)
   connections.send(request, exchange.response, attempt)
-  return { kind: 'answer', result: await attempt.result, attempt }
+  return { kind: 'answer', result: withoutKey(await attempt.result, headers), attempt }
 }
 
 /** Puts a failed attempt on the exchange's list. */

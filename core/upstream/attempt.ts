@@ -3,6 +3,7 @@ import { holdFor, holdLimit, type Hold, type Verdict } from '../commit.ts'
 import type { Headers, Judgement, Result } from '../plugin.ts'
 import { judgeByStatus, type Dialect, type Unjudged } from '../provider.ts'
 import { answerHeaders } from './headers.ts'
+import { maskFor, type KeyMask } from './key-mask.ts'
 
 /** Where the bytes of an answer go. */
 export interface Sink {
@@ -39,6 +40,7 @@ export interface Sending {
 }
 
 function nothing(): void {}
+const nothingMore = Buffer.alloc(0)
 
 /** Informational answers to one request: each lets undici wait for its head anew, so that a flood of them would never end. */
 const mostInformational = 64
@@ -75,6 +77,8 @@ export class Attempt implements Answering {
   #held: Buffer[] = []
   #announced = -1
   #informational = 0
+  /** Of an error: the key it may repeat. */
+  #mask: KeyMask | null = null
   #state: 'asked' | 'arriving' | 'whole' | 'broken' = 'asked'
   #error: NodeJS.ErrnoException | null = null
   #sink: Sink | null = null
@@ -154,6 +158,10 @@ export class Attempt implements Answering {
       return true
     }
     const headers = answerHeaders(raw)
+    if (status >= 400) {
+      this.#mask = maskFor(this.sending.headers)
+      this.#mask?.hideIn(headers)
+    }
     this.#resume = resume
     this.#state = 'arriving'
     this.head = { status, headers }
@@ -165,9 +173,16 @@ export class Attempt implements Answering {
     return true
   }
 
-  onData(chunk: Buffer): boolean {
-    this.received += chunk.length
-    if (this.#sink) return this.#sink.bytes(chunk, this.received === this.#announced)
+  onData(bytes: Buffer): boolean {
+    this.received += bytes.length
+    const isLast = this.received === this.#announced
+    const chunk = this.#mask ? this.#mask.push(bytes, isLast) : bytes
+    if (chunk.length === 0) return true
+    return this.#take(chunk, isLast)
+  }
+
+  #take(chunk: Buffer, isLast: boolean): boolean {
+    if (this.#sink) return this.#sink.bytes(chunk, isLast)
     this.#held.push(chunk)
     const verdict = this.#hold?.push(chunk)
     if (verdict) this.#decide(verdict)
@@ -175,6 +190,8 @@ export class Attempt implements Answering {
   }
 
   onComplete(): void {
+    const rest = this.#mask?.push(nothingMore, true)
+    if (rest?.length) this.#take(rest, true)
     this.#state = 'whole'
     if (this.#hold) this.#decide(this.#hold.end(true))
     this.#sink?.whole()

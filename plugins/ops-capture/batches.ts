@@ -35,7 +35,11 @@ export interface Complaints {
 }
 
 /** Counts what is lost, and says so at most once a minute, and once more when the gateway retires. */
-export function complaints(log: Log, signal: AbortSignal): Complaints {
+export function complaints(
+  log: Log,
+  signal: AbortSignal,
+  counted: (why: 'dropped' | 'unwritten', records: number) => void = () => {},
+): Complaints {
   const lost = { dropped: 0, unwritten: 0 }
   let cause: unknown
   let told = 0
@@ -49,6 +53,7 @@ export function complaints(log: Log, signal: AbortSignal): Complaints {
   }
   const count = (kind: keyof typeof lost, records: number) => {
     lost[kind] += records
+    counted(kind, records)
     if (performance.now() - saidAt >= complaintsEvery) say()
   }
   signal.addEventListener('abort', say, { once: true })

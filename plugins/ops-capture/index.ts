@@ -5,6 +5,7 @@ import { batchQueue, complaints } from './batches.ts'
 import { config } from './config.ts'
 import { assertWritable, fileSink, RotatingFile } from './file-sink.ts'
 import { errorInEvent } from './mid-stream.ts'
+import { metricsOf } from './metrics.ts'
 import { recordOf, type Captured } from './record.ts'
 
 declare module 'postern/plugin' {
@@ -42,7 +43,8 @@ export default definePlugin({
       () => new RotatingFile(path),
       (file) => file.close(),
     )
-    const losses = complaints(context.log, context.signal)
+    const metrics = metricsOf(context.metrics)
+    const losses = complaints(context.log, context.signal, (why, records) => metrics.lost.with({ why }).inc(records))
     const queue = batchQueue(context, fileSink(file, limits), config.queue, losses)
     const options = { mostBody: config.bodies ? config.max_body : null }
     const ignoredStatuses = new Set<number>(config.ignore_statuses)
@@ -70,8 +72,10 @@ export default definePlugin({
         if (ignoredStatuses.has(status) || ignoredOperations.has(facts.claim?.operation ?? '')) return
         if (config.ignore_client_gone && error?.name === 'ClientGone') return
         // A record nobody will write is not made.
-        if (queue.length >= config.queue) losses.dropped()
-        else if (!queue.push(recordOf(exchange, !failed, options))) losses.dropped()
+        if (queue.length >= config.queue) return losses.dropped()
+        const record = recordOf(exchange, !failed, options)
+        metrics.captured.with({ phase: record.phase, severity: record.severity }).inc()
+        if (!queue.push(record)) losses.dropped()
       },
     }
   },

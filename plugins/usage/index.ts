@@ -5,6 +5,7 @@ import type { Usage } from 'postern/provider'
 import { Admission } from './admission.ts'
 import { config } from './config.ts'
 import { Meter } from './meter.ts'
+import { metricsOf } from './metrics.ts'
 import { openLedger, openTotals } from './open.ts'
 import { readPrices, shippedPrices } from './prices.ts'
 import { reports } from './report.ts'
@@ -24,6 +25,11 @@ export default definePlugin({
     const ledger = await openLedger(context)
     const totals = await openTotals(context)
     const warn = unpricedModels(log)
+    const metrics = metricsOf(context.metrics)
+    if (ledger) {
+      const stop = context.metrics.onRender(() => metrics.waiting.set(ledger.length))
+      context.signal.addEventListener('abort', stop, { once: true })
+    }
     const report = reports(database, totals, log)
     const { reserve } = config
     const admission = new Admission(database ? await context.access() : null, prices, {
@@ -81,6 +87,8 @@ export default definePlugin({
         }
         const row = rowOf(exchange, meter, usage, prices, early?.row.id ?? ownName())
         warn(row)
+        metrics.cost.with({ provider: row.provider }).inc(Number(row.total_cost))
+        metrics.rows.with({ priced: row.priced_as === null ? 'no' : 'yes' }).inc()
         standing?.settle(reserved, chargeOf(row))
         totals?.add(row)
         if (!ledger) return
