@@ -1,6 +1,5 @@
 /** From single records to batches, and what is said of those that were lost. */
-import type { Log, PluginContext, Queue } from 'postern/plugin'
-import type { CapturedError } from './record.ts'
+import type { CapturedError, Counter, Labelled, Log, PluginContext, Queue } from 'postern/plugin'
 import type { Sink } from './sink.ts'
 
 /** That records are lost is said at most this often, in ms. */
@@ -24,18 +23,35 @@ export function batchQueue(
     if (queue.length > 0 && batch.length < mostInBatch) return
     const written = batch
     batch = []
-    await sink.write(written).catch((error: unknown) => losses.unwritten(written.length, error))
+    await sink.write(written).then(
+      () => losses.written(written.length),
+      (error: unknown) => losses.unwritten(written.length, error),
+    )
   })
   return queue
 }
 
 export interface Complaints {
+  written(records: number): void
   dropped(): void
   unwritten(records: number, error: unknown): void
 }
 
+/** Records by what became of them. */
+export type Outcomes = Labelled<Counter, 'outcome'>
+
+/** Declares them. */
+export function countsOf(metrics: Pick<PluginContext<unknown>['metrics'], 'counter'>): Outcomes {
+  return metrics.counter('postern_captured_errors_total', 'Captured errors, by what became of them.', ['outcome'])
+}
+
 /** Counts what is lost, and says so at most once a minute, and once more when the gateway retires. */
-export function complaints(log: Log, signal: AbortSignal): Complaints {
+export function complaints(log: Log, signal: AbortSignal, counts: Outcomes): Complaints {
+  const ends = {
+    written: counts.with({ outcome: 'written' }),
+    dropped: counts.with({ outcome: 'dropped' }),
+    unwritten: counts.with({ outcome: 'unwritten' }),
+  }
   const lost = { dropped: 0, unwritten: 0 }
   let cause: unknown
   let told = 0
@@ -49,10 +65,12 @@ export function complaints(log: Log, signal: AbortSignal): Complaints {
   }
   const count = (kind: keyof typeof lost, records: number) => {
     lost[kind] += records
+    ends[kind].inc(records)
     if (performance.now() - saidAt >= complaintsEvery) say()
   }
   signal.addEventListener('abort', say, { once: true })
   return {
+    written: (records) => ends.written.inc(records),
     dropped: () => count('dropped', 1),
     unwritten(records, error) {
       cause = error

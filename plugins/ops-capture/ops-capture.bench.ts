@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Hooks, Log, PluginContext, Queue, Result } from 'postern/plugin'
 import { JsonBody } from '../../core/body/body.ts'
+import { openMetrics } from '../../core/observe/metrics.ts'
 import { bench } from '../../test/bench.ts'
 import capture from './index.ts'
 import { errorInEvent } from './mid-stream.ts'
@@ -12,6 +13,8 @@ const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 /** Records go nowhere: what is measured is what an exchange waits for. */
 const queue = <T>(): Queue<T> => ({ push: () => true, length: 0 })
 const config = {
+  database: true,
+  keep_for: 86_400_000,
   file: join(folder, 'errors.jsonl'),
   max_size: 1e6,
   keep: 1,
@@ -29,6 +32,8 @@ const context = {
   log: silent,
   signal: new AbortController().signal,
   queue,
+  metrics: openMetrics(),
+  database: null,
   shared: async (_key: string, open: () => unknown) => open(),
 } as unknown as PluginContext<unknown> // what the plugin asks of it
 const hooks: Hooks = await capture.setup(context)
@@ -67,6 +72,7 @@ function exchangeOf(status: number, size: number) {
       stream: false,
       provider: null,
       claim: null,
+      principal: null,
     },
     attempt: 1,
     upstream,

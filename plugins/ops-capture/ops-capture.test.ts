@@ -20,7 +20,7 @@ describe('ops-capture', () => {
     await answer.text()
     const [line, ...others] = await it.lines()
     assert.deepEqual(others, [])
-    const { at, ms, attempts, ...rest } = line!
+    const { id, at, ms, attempts, ...rest } = line!
     assert.deepEqual(rest, {
       exchange: answer.headers.get('x-postern-exchange'),
       phase: 'upstream',
@@ -39,6 +39,10 @@ describe('ops-capture', () => {
       operation: 'chat.completions',
       model: 'm',
       upstream: 'o',
+      key: null,
+      key_id: null,
+      user_id: null,
+      group_id: null,
       stream: false,
       method: 'POST',
       path: '/v1/chat/completions',
@@ -46,7 +50,9 @@ describe('ops-capture', () => {
       headers: {},
       error_body: '{"error":{"type":"server_error","code":"oops","message":"it broke"}}',
       request_body: { model: 'm', stream: false, messages: [{ role: 'user', content: 'Hello' }] },
+      request_bytes: 75,
     })
+    assert.match(id, /^0[0-9a-z]{13}$/)
     assert.ok(Math.abs(Date.parse(at) - Date.now()) < 60_000)
     assert.ok(ms !== null && ms > 0)
     const [{ at_unix_ms, ms: took, ...attempt } = assert.fail()] = attempts
