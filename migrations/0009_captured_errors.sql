@@ -12,7 +12,7 @@ ALTER TABLE ops_error_logs
   ADD COLUMN passed_over jsonb,
   -- The body as it came, redacted and trimmed: jsonb would join duplicate keys, and refuses what clients may send.
   ALTER COLUMN request_body TYPE text USING request_body::text,
-  ALTER COLUMN duration_ms TYPE double precision,
+  ALTER COLUMN duration_ms TYPE numeric(12, 1),
   ALTER COLUMN error_type DROP NOT NULL,
   ALTER COLUMN error_type DROP DEFAULT,
   ALTER COLUMN stream DROP NOT NULL,

@@ -80,7 +80,8 @@ function conditionOf(filter: Filter): { readonly where: string; readonly values:
 
 const columns = `record_id, created_at, request_id, error_phase, error_owner, error_source, severity, is_retryable, error_type,
   error_code, error_message, is_recovered, status_code, upstream_errors, passed_over, platform, operation, model, upstream, key_name,
-  api_key_id, user_id, group_id, stream, method, request_path, host(client_ip) AS client, duration_ms, request_headers, error_body,
+  api_key_id, user_id, group_id, stream, method, request_path, host(client_ip) AS client, duration_ms::float8 AS duration_ms,
+  request_headers, error_body,
   request_body, request_body_bytes`
 
 interface Row {

@@ -92,7 +92,7 @@ const columns: readonly (readonly [name: string, type: string, of: (record: Capt
   ['method', 'text', ({ method }) => text(method)],
   ['request_path', 'text', ({ path }) => text(path)],
   ['client_ip', 'inet', ({ client }) => (isIP(client) > 0 ? client.replace(/%.*$/, '') : null)],
-  ['duration_ms', 'double precision', ({ ms }) => ms],
+  ['duration_ms', 'numeric', ({ ms }) => ms],
   ['request_headers', 'jsonb', ({ headers }) => json(headers)],
   ['error_body', 'text', (record) => text(record.error_body)],
   ['request_body', 'text', (record) => text(record.request_body)],
