@@ -43,6 +43,7 @@ Commands
   gates    Say of each compatibility switch whether it may be turned off, and why or why not.
   migrate  plan: what the database's schema still needs. up: bring it there. status: what has run.
   sticky   flush: let sessions go, so that their next turn may be answered anywhere.
+  errors   list, show, summary: what was captured of failed exchanges: postern errors --help
   users, groups, keys, accounts
            list, add, set … what the database keeps of them: postern keys --help
 
@@ -65,6 +66,7 @@ process.exitCode = await main(process.argv.slice(2))
 async function main(words: string[]): Promise<number> {
   // These have options of their own, and say so with --help.
   if (records.has(words[0] ?? '')) return (await import('./commands/admin.ts')).admin(words)
+  if (words[0] === 'errors') return (await import('./commands/errors.ts')).errors(words.slice(1))
   let parsed
   try {
     parsed = parseArgs({

@@ -17,7 +17,7 @@ export interface Summary {
   readonly count: number
   /** The earliest first; hours without any are left out. */
   readonly hours: readonly Hour[]
-  /** The most frequent first. */
+  /** The most frequent first, alike ones by name. */
   readonly codes: readonly Count[]
   readonly upstreams: readonly Count[]
 }
@@ -68,5 +68,9 @@ function add<K>(counts: Map<K, number>, name: K, count: number): void {
 }
 
 function sorted(counts: ReadonlyMap<string | null, number>): Count[] {
-  return [...counts].map(([name, count]) => ({ name, count })).toSorted((one, other) => other.count - one.count)
+  return [...counts].map(([name, count]) => ({ name, count })).toSorted(byCount)
+}
+
+function byCount(one: Count, other: Count): number {
+  return other.count - one.count || (one.name ?? '').localeCompare(other.name ?? '')
 }
