@@ -110,8 +110,19 @@ describe('captured errors', () => {
   test('in a file of anybody’s hold no secret, and what is no record is passed over', async () => {
     await using place = await folder()
     const key = 'sk-canary0123456789abcdef'
-    const bad = record({ message: key, path: `/x?key=${key}`, key, headers: { 'anthropic-beta': key }, error_body: key })
-    const body = JSON.stringify({ ...bad, request_body: { api_key: key }, status: 'x', attempts: [7, { message: key }] })
+    const bad = record({
+      message: key,
+      path: `/x?key=${key}`,
+      key,
+      headers: { 'anthropic-beta': key },
+      error_body: key,
+    })
+    const body = JSON.stringify({
+      ...bad,
+      request_body: { api_key: key },
+      status: 'x',
+      attempts: [7, { message: key }],
+    })
     await writeFile(place.file, `null\n[]\n7\n{"at":7}\n{"at":"never"}\n${body}\n{"torn":\n\n`)
     const { found } = await listErrors({ database: null, file: place.file }, {}, 10)
     assert.equal(found.length, 1)
@@ -134,7 +145,9 @@ describe('captured errors', () => {
 test('lines come from the end, whatever their lengths', async () => {
   await using place = await folder()
   const line = fc.string({ minLength: 1, maxLength: 40 }).map((text) => text.replaceAll(/[\r\n]/g, 'ü') || 'x')
-  const texts = fc.array(fc.oneof({ weight: 9, arbitrary: line }, { weight: 1, arbitrary: fc.constant('é'.repeat(200_000)) }))
+  const texts = fc.array(
+    fc.oneof({ weight: 9, arbitrary: line }, { weight: 1, arbitrary: fc.constant('é'.repeat(200_000)) }),
+  )
   await fc.assert(
     fc.asyncProperty(texts, fc.boolean(), async (some, isEnded) => {
       const wanted = some.map((text) => Buffer.from(text).toString())

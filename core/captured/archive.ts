@@ -45,7 +45,12 @@ export async function sumErrors({ database, file }: Places, filter: Filter): Pro
   if (database) await sumRows(database, filter, sums).catch((error: unknown) => (problem = asError(error)))
   const isBoth = database !== null && problem === null
   for await (const records of file === null ? [] : batches(inFiles(file, filter))) {
-    const known = isBoth ? await knownIn(database, records.map(({ id }) => id)) : nobody
+    const known = isBoth
+      ? await knownIn(
+          database,
+          records.map(({ id }) => id),
+        )
+      : nobody
     for (const record of records) {
       if (known.has(record.id)) continue
       sums.addHour(Date.parse(record.at), record.phase)

@@ -132,8 +132,10 @@ function listIn(fields: Fields, name: string): readonly unknown[] {
 function headersIn(fields: Fields): Record<string, string> {
   const { headers } = fields
   if (!isMap(headers)) return {}
-  return Object.fromEntries(Object.keys(headers).flatMap((name) => {
-    const value = textIn(headers, name)
-    return value === null ? [] : [[name, value]]
-  }))
+  return Object.fromEntries(
+    Object.keys(headers).flatMap((name) => {
+      const value = textIn(headers, name)
+      return value === null ? [] : [[name, value]]
+    }),
+  )
 }

@@ -78,7 +78,9 @@ export function details(record: CapturedError): string[] {
   ]
   const width = Math.max(...facts.map(([name]) => name.length))
   return [
-    ...facts.flatMap(([name, value]) => (value === null || value === '' ? [] : `${name.padEnd(width)}  ${plain(String(value))}`)),
+    ...facts.flatMap(([name, value]) =>
+      value === null || value === '' ? [] : `${name.padEnd(width)}  ${plain(String(value))}`,
+    ),
     ...attempts.map(({ attempt, upstream, status, error, ms, request_id: id, message }) =>
       plain(
         `attempt ${attempt}  ${upstream}: ${status ?? error ?? 'failed'}${ms === null ? '' : ` after ${ms} ms`}` +
@@ -116,7 +118,7 @@ export function overview({ count, codes, upstreams, hours }: Summary, width: num
 function section(title: string, counts: readonly Count[], all: number, width: number, rows = most): string[] {
   const shown = counts.slice(0, rows)
   const rest = counts.slice(rows).reduce((sum, { count }) => sum + count, 0)
-  const named = [...shown.map(({ name, count }) => ({ name: plain(name ?? '-'), count }))]
+  const named = shown.map(({ name, count }) => ({ name: plain(name ?? '-'), count }))
   if (rest > 0) named.push({ name: `${counts.length - rows} others`, count: rest })
   const longest = Math.max(title.length, ...named.map(({ name }) => name.length))
   const top = Math.max(...named.map(({ count }) => count))

@@ -155,7 +155,9 @@ async function placesIn(given: Given): Promise<{ readonly file: string; readonly
   if (!config) throw new ConfigError(problems)
   const entry = config.plugins.find(({ name }) => name === 'ops-capture')
   if (!entry)
-    throw new Error(`nothing is captured: the plugins of ${config.file} lack ops-capture. Add "- ops-capture" to the end of its list`)
+    throw new Error(
+      `nothing is captured: the plugins of ${config.file} lack ops-capture. Add "- ops-capture" to the end of its list`,
+    )
   const options = entry.config as { readonly file: string; readonly database: boolean } // as its schema has it
   const setting = given.text('database') ?? config.settings.database.reveal()
   return { file: resolve(options.file), setting: options.database && setting !== 'none' ? setting : null }

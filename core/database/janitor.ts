@@ -46,7 +46,9 @@ export async function sweep(
 ): Promise<number> {
   const before = new Date(Date.now() - keep)
   for (let sum = 0; ;) {
-    const rows = signal.aborted ? 0 : await database.transaction((query) => takeAway(query, { table, column, before, most }))
+    const rows = signal.aborted
+      ? 0
+      : await database.transaction((query) => takeAway(query, { table, column, before, most }))
     sum += rows
     if (rows < most) return sum
   }

@@ -58,7 +58,7 @@ describe('errors', () => {
     await until(async () => (await told<Told>(gw, '/console/data/errors')).problem === null)
     const { errors, database } = await told<Told>(gw, '/console/data/errors')
     assert.equal(database, true)
-    assert.deepEqual(errors.map(({ exchange }) => exchange).toSorted(), ['in-both', 'in-database', 'in-file'])
+    assert.deepEqual(errors.map(({ exchange }) => String(exchange)).toSorted(), ['in-both', 'in-database', 'in-file'])
     const sums = await told<{ count: number; codes: object[] }>(gw, '/console/data/errors/sums?phase=upstream')
     assert.deepEqual([sums.count, sums.codes], [2, [{ name: 'server_error', count: 2 }]])
   })
@@ -69,7 +69,10 @@ describe('errors', () => {
     const database = 'postgres://nobody@127.0.0.1:9/none'
     await using gw = await gateway({ plugins: [{ console: { errors: place.file } }], database })
     const { errors, problem } = await told<Told>(gw, '/console/data/errors')
-    assert.deepEqual(errors.map(({ exchange }) => exchange), ['outage'])
+    assert.deepEqual(
+      errors.map(({ exchange }) => exchange),
+      ['outage'],
+    )
     assert.match(problem ?? '', /the database/)
   })
 
@@ -77,7 +80,10 @@ describe('errors', () => {
     await using place = await folder()
     await using gw = await gateway({ plugins: [{ console: { errors: place.file } }] })
     const old = new Date(Date.now() - 3 * 86_400_000).toISOString()
-    await writeFile(place.file, line('old', { at: old }) + line('a', { status: 429, upstream: 'x' }) + line('b', { code: 'c&d' }))
+    await writeFile(
+      place.file,
+      line('old', { at: old }) + line('a', { status: 429, upstream: 'x' }) + line('b', { code: 'c&d' }),
+    )
     for (const [query, exchanges] of [
       ['', 'ba'],
       ['days=7', 'baold'],

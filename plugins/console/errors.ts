@@ -58,5 +58,10 @@ function sourceOf({ database, file }: ErrorPlaces, problem: Error | null): objec
 
 function brief(record: CapturedError): object {
   const { request_body: _body, error_body: _told, attempts, recovered, ...rest } = record
-  return { ...rest, message: record.message?.slice(0, 1024) ?? null, is_recovered: recovered, attempts: attempts.length }
+  return {
+    ...rest,
+    message: record.message?.slice(0, 1024) ?? null,
+    is_recovered: recovered,
+    attempts: attempts.length,
+  }
 }

@@ -8,7 +8,15 @@ import type { Room } from './room.ts'
 import { sessionsTold } from './sessions.ts'
 import { usageTold } from './usage.ts'
 
-const files = ['console.css', 'console.js', 'draw.js', 'panels.js', 'errors.js', 'configuration.js', 'explanation.js'] as const
+const files = [
+  'console.css',
+  'console.js',
+  'draw.js',
+  'panels.js',
+  'errors.js',
+  'configuration.js',
+  'explanation.js',
+] as const
 /** Errors that are shown. */
 const mostErrors = 100
 const minute = 60_000

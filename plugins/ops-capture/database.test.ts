@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { definePlugin } from 'postern/plugin'
-import { fakeUpstream, json, stream } from '../../test/fake-upstream.ts'
+import { fakeUpstream, json, stream, type Script } from '../../test/fake-upstream.ts'
 import { table, until } from './database.fixture.ts'
 import { readLines, scene } from './scene.test.ts'
 
@@ -11,6 +11,7 @@ const failing = json(
   { error: { type: 'server_error', code: 'oops', message: 'it broke' } },
   { 'x-request-id': 'r-1' },
 )
+const breaking: Script = (_asked, response) => void response.destroy()
 /** Says who calls: a key of the database. */
 const keyed = definePlugin({
   name: 'keyed',
@@ -68,11 +69,7 @@ describe('with a database', () => {
       ['answer400', json(400, { error: { message: 'bad' } }), ['request', 'client', 'upstream_http', 400]],
       ['answer429', json(429, { error: { message: 'slow' } }), ['upstream', 'upstream', 'upstream_http', 429]],
       ['midstream', stream(Buffer.from(chat + late), 64), ['upstream', 'upstream', 'upstream_event', 200]],
-      [
-        'broken',
-        (_asked: unknown, response: import('node:http').ServerResponse) => void response.destroy(),
-        ['upstream', 'upstream', 'upstream_network', 502],
-      ],
+      ['broken', breaking, ['upstream', 'upstream', 'upstream_network', 502]],
     ] as const
     await using upstream = await fakeUpstream(failing)
     await using it = await scene(failing, {}, { database: db.url })

@@ -24,7 +24,12 @@ export default definePlugin({
     const prices = await readPrices(config.prices === '' ? shippedPrices : resolve(config.prices), config.default_price)
     const ledger = await openLedger(context)
     const totals = await openTotals(context)
-    if (database) janitor(context, database, tables.map((table) => ({ table, column: 'created_at', keep: config.keep })))
+    if (database)
+      janitor(
+        context,
+        database,
+        tables.map((table) => ({ table, column: 'created_at', keep: config.keep })),
+      )
     const warn = unpricedModels(log)
     const report = reports(database, totals, log)
     const { reserve } = config

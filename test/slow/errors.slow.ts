@@ -52,7 +52,8 @@ describe('a million captured errors', () => {
     await ask({ query })
     return plans
   }
-  const words = (plans: readonly Plan[]) => plans.map((plan) => `${plan['Node Type']} ${plan['Index Name'] ?? ''}`).join(' > ')
+  const words = (plans: readonly Plan[]) =>
+    plans.map((plan) => `${plan['Node Type']} ${plan['Index Name'] ?? ''}`).join(' > ')
   const byTime = 'ops_error_logs_created_at_idx'
   const hot: readonly (readonly [what: string, filter: ErrorFilter, index: string, found: number])[] = [
     ['the newest', {}, byTime, 50],
@@ -68,14 +69,23 @@ describe('a million captured errors', () => {
         const { found, problem } = await listErrors({ database, file: null }, filter, 50)
         assert.deepEqual([found.length, problem], [most, null])
       })
-      assert.ok(plans.some((plan) => plan['Index Name'] === index), words(plans))
-      assert.ok(plans.every((plan) => !plan['Node Type'].includes('Seq Scan')), words(plans))
+      assert.ok(
+        plans.some((plan) => plan['Index Name'] === index),
+        words(plans),
+      )
+      assert.ok(
+        plans.every((plan) => !plan['Node Type'].includes('Seq Scan')),
+        words(plans),
+      )
     })
   }
 
   test('one, by its name', async () => {
     const plans = await plansOf((database) => findErrors({ database, file: null }, '00000000004711', 1))
-    assert.ok(plans.some((plan) => plan['Index Name'] === 'ops_error_logs_record_id_key'), words(plans))
+    assert.ok(
+      plans.some((plan) => plan['Index Name'] === 'ops_error_logs_record_id_key'),
+      words(plans),
+    )
   })
 
   test('the sums of a day: by its index; of all of them: within the time that a statement has', async () => {
@@ -85,7 +95,10 @@ describe('a million captured errors', () => {
       assert.ok(found.count > 30_000)
     }
     const plans = await plansOf(ask({ since: Date.now() - day }))
-    assert.ok(plans.some((plan) => plan['Index Name'] === byTime), words(plans))
+    assert.ok(
+      plans.some((plan) => plan['Index Name'] === byTime),
+      words(plans),
+    )
     await ask({})(db)
   })
 

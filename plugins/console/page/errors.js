@@ -10,8 +10,10 @@ const phases = ['upstream', 'internal', 'routing', 'request', 'auth']
 
 /** What is asked for, as a query string. */
 export function errorQuery() {
-  const fields = [...new FormData(byId('error-filter'))].filter(([, value]) => String(value).trim() !== '')
-  return new URLSearchParams(fields.map(([name, value]) => [name, String(value).trim()])).toString()
+  const query = new URLSearchParams()
+  for (const [name, value] of new FormData(byId('error-filter')))
+    if (typeof value === 'string' && value.trim() !== '') query.set(name, value.trim())
+  return query.toString()
 }
 
 /** Calls back when something else is asked for. @param {() => void} ask */
@@ -58,7 +60,10 @@ export function showErrorSums({ count, hours }) {
   const isDaily = days * 24 > mostBars
   const length = isDaily ? 24 * hourLength : hourLength
   const last = Math.floor(Date.now() / length)
-  const slots = Array.from({ length: isDaily ? days : days * 24 }, (_, at, all = isDaily ? days : days * 24) => last - all + 1 + at)
+  const slots = Array.from(
+    { length: isDaily ? days : days * 24 },
+    (_, at, all = isDaily ? days : days * 24) => last - all + 1 + at,
+  )
   const sums = new Map()
   for (const { at, phases: counts } of hours) {
     const slot = Math.floor(Date.parse(at) / length)
