@@ -129,7 +129,12 @@ describe('with a database', () => {
     const body = { error: { type: 'x', code: canary, message: `the key ${canary} is no key` } }
     await using it = await scene(json(401, body, { 'x-request-id': canary }), {}, { database: db.url })
     const request = { model: canary, api_key: canary, messages: [{ role: 'user', content: `use ${canary} please` }] }
-    const headers = { authorization: `Bearer ${canary}`, 'anthropic-beta': canary, cookie: `session=${canary}` }
+    const headers = {
+      authorization: `Bearer ${canary}`,
+      'anthropic-beta': canary,
+      cookie: `session=${canary}`,
+      'x-request-id': canary,
+    }
     await (await it.ask(request, headers, `/v1/chat/completions?key=${canary}&access_token=${canary}`)).text()
     await db.holds(1)
     const { rows } = await db.db.query<{ text: string }>('SELECT row_to_json(e)::text AS text FROM ops_error_logs e')

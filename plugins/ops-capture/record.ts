@@ -40,7 +40,8 @@ export function recordOf(exchange: Captured, recovered: boolean, { mostBody }: R
   return {
     id: recordId(now),
     at: new Date(now).toISOString(),
-    exchange: exchange.id,
+    // The client may have chosen it.
+    exchange: cut(redactText(exchange.id), longestName),
     ...(recovered ? recoveredAs(attempts.at(-1)!) : classify(exchange, sightings)),
     recovered,
     status: exchange.status,
