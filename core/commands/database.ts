@@ -9,10 +9,10 @@ const patience = { postgres: 10_000, embedded: 60_000, running: 2000 }
 
 /**
  * Opens `postgres://…`, `embedded` or `embedded:FOLDER`, and waits until it answers. An embedded one that a gateway has started is
- * asked as it runs. Rejects with DatabaseUnavailable.
+ * asked as it runs. `wait`: how long, in ms, a PostgreSQL of somebody else's has to answer. Rejects with DatabaseUnavailable.
  */
-export async function openNamed(named: string): Promise<Database> {
-  if (!named.startsWith('embedded')) return ready(openDatabase(named, silentLog))
+export async function openNamed(named: string, wait: number = patience.postgres): Promise<Database> {
+  if (!named.startsWith('embedded')) return ready(openDatabase(named, silentLog), wait)
   const folder = named.startsWith('embedded:') ? named.slice('embedded:'.length) : defaultFolder
   const running = await socketOf(folder)
   if (running !== null) {

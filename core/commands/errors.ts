@@ -32,6 +32,8 @@ interface Call {
 const often = 1000
 const overlap = 15_000
 const dayLength = 86_400_000
+/** How long, in ms, a database has to answer before the file is told alone. */
+const wait = 3000
 
 const filters: Readonly<Record<string, Option>> = {
   since: { value: 'TIME', says: 'Not older than: 1h, 7d, or 2027-01-31T12:00:00Z. Default: 1d' },
@@ -133,7 +135,7 @@ async function run(name: string, rest: readonly string[], out: Output): Promise<
   const { file, setting } = await placesIn(given)
   let db: Database | null = null
   let down: unknown = null
-  if (setting !== null) db = await openNamed(setting).catch((error: unknown) => ((down = error), null))
+  if (setting !== null) db = await openNamed(setting, wait).catch((error: unknown) => ((down = error), null))
   try {
     if (!db && !(await isThere(file))) {
       if (down) throw down

@@ -23,6 +23,7 @@ export function onErrorFilter(ask) {
     event.preventDefault()
     ask()
   })
+  new ResizeObserver(() => shown && showErrorSums(shown)).observe(byId('error-chart'))
   for (const list of form.querySelectorAll('select')) list.addEventListener('change', ask)
 }
 
@@ -54,8 +55,13 @@ export function showErrors({ database, file, problem, errors }, { explain, detai
   byId('errors-none').hidden = errors.length > 0
 }
 
+/** What the chart shows, to be drawn again where there is another width for it. @type {any} */
+let shown = null
+
 /** @param {any} told */
-export function showErrorSums({ count, hours }) {
+export function showErrorSums(told) {
+  shown = told
+  const { count, hours } = told
   const days = Number(byId('error-days').value)
   const isDaily = days * 24 > mostBars
   const length = isDaily ? 24 * hourLength : hourLength
