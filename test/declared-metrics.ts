@@ -4,6 +4,7 @@ import { accessMetrics } from '../core/access/metrics.ts'
 import { exchangeMetrics } from '../core/observe/exchanges.ts'
 import { openMetrics } from '../core/observe/metrics.ts'
 import { processMetrics } from '../core/observe/metrics-process.ts'
+import { overloadMetrics } from '../core/overload.ts'
 import { stateMetrics } from '../core/observe/state.ts'
 import type { MetricReading, Metrics } from '../core/plugin.ts'
 
@@ -14,6 +15,7 @@ export async function declaredMetrics(): Promise<readonly MetricReading[]> {
   const metrics = openMetrics()
   exchangeMetrics(metrics)
   stateMetrics(metrics)
+  overloadMetrics(metrics)
   accessMetrics(metrics)
   processMetrics(metrics, { version: '' }).close()
   for (const path of globSync('plugins/*/metrics.ts', { cwd: root })) {

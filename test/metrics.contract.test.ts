@@ -16,7 +16,7 @@ const bounded: Readonly<Record<string, string>> = {
   provider: 'names of mounts',
   operation: 'words of the dialects',
   upstream: 'names of gateway.yaml, or of accounts; further ones are `other`',
-  of: 'names of upstreams, and `callers`',
+  of: 'names of upstreams, and `callers`; for pressure three limits',
   model: 'only where an upstream has answered for it; further ones are `other`',
   status: 'classes of status',
   outcome: 'words of the code',
@@ -30,6 +30,8 @@ const bounded: Readonly<Record<string, string>> = {
   priced: 'yes and no',
   quantile: 'four of them',
   mode: 'user and system',
+  priority: 'three of them',
+  cause: 'three of them',
   version: 'one',
   node: 'one',
 }
