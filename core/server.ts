@@ -13,6 +13,7 @@ import { handle } from './handle.ts'
 import { refuse } from './reply.ts'
 import { methodRefused, refusalOfHead } from './strict.ts'
 import { parseTarget } from './target.ts'
+import type { SocketBook } from './websocket-book.ts'
 import { asksForWebSocket, ClientSockets } from './websocket.ts'
 
 /** The public listener of a process. */
@@ -57,6 +58,11 @@ export class Server {
 
   get gateway(): Gateway {
     return this.#gateway
+  }
+
+  /** Counts of the WebSockets of its clients. */
+  get websockets(): SocketBook {
+    return this.#sockets.book
   }
 
   get isDraining(): boolean {

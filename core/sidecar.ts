@@ -9,6 +9,7 @@ import type { RootLog } from './observe/log.ts'
 import { openMetrics } from './observe/metrics.ts'
 import { processMetrics } from './observe/metrics-process.ts'
 import { tellState } from './observe/state.ts'
+import { tellSockets } from './observe/websockets.ts'
 import { Server } from './server.ts'
 import { Shared } from './shared.ts'
 import { version } from './version.ts'
@@ -70,6 +71,7 @@ export class Sidecar {
     this.server = server
     this.#process = processMetrics(house.metrics, { version: version() })
     tellState(this, house.metrics)
+    tellSockets(server.websockets, house.metrics)
   }
 
   async open(): Promise<void> {
