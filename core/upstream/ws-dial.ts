@@ -118,6 +118,9 @@ function handshakeHeaders(headers: Readonly<Headers>): Record<string, string> {
 }
 
 function refusal(answer: IncomingMessage, give: (reason: Error) => void): void {
+  // Node takes a 101 whose Upgrade or Connection is missing for an answer as any other: passed on, the client would switch.
+  if (answer.statusCode === 101)
+    return give(new WsError('HANDSHAKE_BROKEN', 'the upstream answered 101 without Upgrade and Connection'))
   const chunks: Buffer[] = []
   let size = 0
   const done = (): void =>
