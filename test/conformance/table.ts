@@ -47,10 +47,17 @@ const reasons: readonly (readonly [sign: string, why: string])[] = [
   ['was kept', 'the connection is kept'],
 ]
 
+/** For a case that is about what a server does not have. */
+const notAsked: Cell = { word: '–', isGood: true, isSafe: true }
+
 /** What would have ended the process of a server, had it one of its own. */
 let fatal: string | null = null
+let isPlaying = false
 process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
   fatal = error.code ?? error.name
+  if (isPlaying) return
+  process.stderr.write(`${error.stack}\n`)
+  process.exit(1)
 })
 
 const columns: Column[] = []
@@ -116,8 +123,6 @@ async function playUpgrades(rival: Rival): Promise<Map<string, Cell>> {
   )
 }
 
-const notAsked: Cell = { word: '–', isGood: true, isSafe: true }
-
 function shakenCell({ word, isSafe, differences }: Found): Cell {
   return { word, isSafe, isGood: differences.length === 0 }
 }
@@ -129,7 +134,9 @@ async function played<C extends AnyCase>(
   const cells = new Map<string, Cell>()
   for (const one of cases) {
     fatal = null
+    isPlaying = true
     const cell = await play(one)
+    isPlaying = false
     cells.set(
       one.name,
       fatal === null ? cell : { word: `the process ends: ${String(fatal)}`, isGood: false, isSafe: false },
