@@ -28,11 +28,9 @@ export const handshakeAnswers: Readonly<Record<string, readonly UpgradeCase[]>> 
     said(
       'line by line',
       '9112 §2.2',
-      [
-        ...good()
-          .split(/(?<=\n)/)
-          .flatMap((line) => [line, 5]),
-      ],
+      good()
+        .split(/(?<=\n)/)
+        .flatMap((line) => [line, 5]),
       { opens: true },
     ),
     said('without Upgrade', '6455 §4.1', switching(connection, accept), broken),
@@ -114,7 +112,10 @@ export const handshakeAnswers: Readonly<Record<string, readonly UpgradeCase[]>> 
     said(
       'a byte now and then',
       '9112 §9.5',
-      [...good()].slice(0, 20).flatMap((byte) => [byte, 50]),
+      good()
+        .slice(0, 20)
+        .split('')
+        .flatMap((byte) => [byte, 50]),
       late,
     ),
     said(

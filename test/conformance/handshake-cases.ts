@@ -46,8 +46,10 @@ export const handshakeCases: Readonly<Record<string, readonly HandshakeCase[]>> 
     ),
     otherVersion('version 13 twice', { 'sec-websocket-version': ['13', '13'] }),
     otherVersion('the handshake of draft 76', {
-      ...{ 'sec-websocket-version': null, 'sec-websocket-key': null },
-      ...{ 'sec-websocket-key1': '4 @1  46546xW%0l 1 5', 'sec-websocket-key2': '12998 5 Y3 1  .P00' },
+      'sec-websocket-version': null,
+      'sec-websocket-key': null,
+      'sec-websocket-key1': '4 @1  46546xW%0l 1 5',
+      'sec-websocket-key2': '12998 5 Y3 1  .P00',
     }),
   ],
   Subprotocols: [
@@ -112,7 +114,7 @@ export const handshakeCases: Readonly<Record<string, readonly HandshakeCase[]>> 
       ...one('behind a request that is answered first', '9112 §9.3', plain() + ask(), { opens: true }),
       before: 1,
     },
-    one('in pieces of one byte', '9112 §2.2', [...ask()], { opens: true }),
+    one('in pieces of one byte', '9112 §2.2', ask().split(''), { opens: true }),
     { ...one('and then the end of the client', '6455 §4.1', ask(), { opens: true }), ends: true },
   ],
   'Host, target and header lines': [

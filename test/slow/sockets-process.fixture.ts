@@ -69,7 +69,10 @@ async function serveGateway(upstreams: readonly string[]): Promise<void> {
       'slots:client:127.0.0.1',
     ])
     return {
-      ...{ heap, rss, handles, exchanges: server.gateway.exchanges.length + retiring.size },
+      heap,
+      rss,
+      handles,
+      exchanges: server.gateway.exchanges.length + retiring.size,
       slots: (taken ?? []).reduce((sum, one) => sum + one, 0),
       metrics: gw.sidecar.metrics(),
     }
