@@ -53,7 +53,7 @@ export async function openBacking(
           () => (isOnlyRead ? openNothing() : openPrepared(setting, settings.migrate, log)),
           (open) => open.close(),
         )
-  const upstreams = new Upstreams(config, shared)
+  const upstreams = new Upstreams(config, shared, metrics)
   let access: Promise<Access> | null = null
   return {
     store,

@@ -125,7 +125,10 @@ function laneOf(
   websocket.handshake?.(headers)
   const url = target.websockets.url(target.pathOf(outgoing.path) + outgoing.query)
   const credential = upstream!.key?.reveal() ?? String(headers.authorization ?? '')
-  return { own, spec: laneSpec({ upstream: upstream!.name, url, credential, headers }) }
+  return {
+    own,
+    spec: laneSpec({ upstream: upstream!.name, url, credential, headers, limits: target.websockets.limits }),
+  }
 }
 
 /** Headers that say something of one request, not of a connection. */

@@ -31,6 +31,8 @@ const bounded: Readonly<Record<string, string>> = {
   quantile: 'four of them',
   mode: 'user and system',
   priority: 'three of them',
+  direction: 'in and out',
+  state: 'words of the code',
   cause: 'three of them',
   version: 'one',
   node: 'one',

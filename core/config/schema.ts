@@ -2,6 +2,7 @@
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { ConfigOf } from '../plugin.ts'
 import { limits } from './limits.ts'
+import { websocket } from './websocket.ts'
 
 const log = {
   type: 'object',
@@ -72,12 +73,14 @@ const timeouts = {
     first_message: {
       type: 'string',
       format: 'duration',
-      description: 'For the first message of a WebSocket whose messages are requests. Absent: 30s.',
+      description: 'For the first message of a WebSocket whose messages are requests.',
+      default: '30s',
     },
     between_turns: {
       type: 'string',
       format: 'duration',
-      description: 'For the next request of a WebSocket whose messages are requests. Absent: 10m.',
+      description: 'For the next request of a WebSocket whose messages are requests.',
+      default: '10m',
     },
     total: {
       type: 'string',
@@ -254,6 +257,7 @@ export const coreSchema = {
     log,
     limits,
     timeouts,
+    websocket,
     trusted_proxies: {
       type: 'array',
       items: { type: 'string', format: 'address' },
