@@ -59,6 +59,11 @@ export class Server {
     return this.#gateway
   }
 
+  /** Bytes of conversations that are remembered for WebSocket clients. */
+  get remembered(): number {
+    return this.#sockets.remembered.used
+  }
+
   get isDraining(): boolean {
     return this.#draining
   }

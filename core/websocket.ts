@@ -5,6 +5,7 @@ import { WebSocketServer, type ServerOptions } from 'ws'
 import type { LiveExchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import type { AnswerHead, Headers } from './plugin.ts'
+import { ReplayBudget } from './turn-conversation.ts'
 import { TurnSocket } from './turn-socket.ts'
 import { systemClock } from './upstream/ws-clock.ts'
 import { WsConnection } from './upstream/ws-connection.ts'
@@ -30,6 +31,8 @@ export class ClientSockets {
   readonly #open = new Set<WsConnection>()
   readonly #turns = new Set<TurnSocket>()
   readonly #server: WebSocketServer
+  /** What is remembered of conversations that are stored nowhere. */
+  readonly remembered = new ReplayBudget()
   readonly #pingEvery: number
   #sweep: NodeJS.Timeout | null = null
   isDraining = false
@@ -84,7 +87,7 @@ export class ClientSockets {
   }
 
   takeTurns(exchange: LiveExchange, connection: WsConnection): void {
-    const socket = new TurnSocket(connection, exchange, this.#current, () => {
+    const socket = new TurnSocket(connection, exchange, this.#current, this.remembered, () => {
       this.#turns.delete(socket)
       this.forget(connection)
     })

@@ -38,11 +38,14 @@ export interface WsPoolOptions {
   readonly clock: Clock
 }
 
+/** Bytes of the longest message, either way. */
+export const longestMessage = 16 * 1024 * 1024
+
 const defaults: WsPoolOptions = {
   handshakeTimeout: 10_000,
   acquireTimeout: 12_000,
   closeTimeout: 2_000,
-  maxPayload: 16 * 1024 * 1024,
+  maxPayload: longestMessage,
   isCompressed: false,
   socket: {},
   maxAge: 60 * 60_000,
