@@ -10,7 +10,8 @@ import { loadConfig } from './load.ts'
 import { render } from './problems.ts'
 
 const times = { drain: 30_000, head_time: 30_000, body_time: 30_000, read_time: 120_000 }
-const defaultLimits = { ...times, body: 2 ** 25, upload: 2 ** 29, header: 2 ** 15, headers: 100, url: 2 ** 13 }
+const sizes = { body: 2 ** 25, upload: 2 ** 29, replay: 2 ** 26, header: 2 ** 15, url: 2 ** 13 }
+const defaultLimits = { ...times, ...sizes, headers: 100 }
 /** Where the file says nothing of it. */
 const admin = { listen: '127.0.0.1:8788', metrics_without_key: false, hosts: [] }
 
