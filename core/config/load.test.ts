@@ -11,7 +11,6 @@ import { render } from './problems.ts'
 
 const times = { drain: 30_000, head_time: 30_000, body_time: 30_000, read_time: 120_000 }
 const sizes = { body: 2 ** 25, upload: 2 ** 29, replay: 2 ** 26, header: 2 ** 15, url: 2 ** 13 }
-const defaultLimits = { ...times, ...sizes, headers: 100 }
 /** Where the file says nothing of it. */
 const admin = { listen: '127.0.0.1:8788', metrics_without_key: false, hosts: [] }
 
@@ -25,7 +24,7 @@ describe('a configuration', () => {
       admin,
       migrate: 'auto',
       log: { level: 'info' },
-      limits: defaultLimits,
+      limits: { ...times, ...sizes, headers: 100 },
       timeouts: { connect: 10_000, headers: 600_000, idle: 180_000, hold: 5000, heartbeat: 10_000 },
       trusted_proxies: [],
     })
@@ -34,7 +33,7 @@ describe('a configuration', () => {
 
   test('keeps the other defaults of a map that has some of its keys', async () => {
     const { settings } = await sound('limits: { drain: 1m }\nadmin: {}\n')
-    assert.deepEqual(settings.limits, { ...defaultLimits, drain: 60_000 })
+    assert.deepEqual(settings.limits, { ...times, ...sizes, headers: 100, drain: 60_000 })
     assert.deepEqual(settings.admin, admin)
   })
 
