@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { overlayOf } from './body/body.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Headers, Outgoing, Upstream } from './plugin.ts'
-import type { RequestDialect } from './provider.ts'
+import type { RequestDialect, WebSocketDialect } from './provider.ts'
 import { DocumentAnswer, StreamAnswer } from './turn-answer.ts'
 import type { Continuity, Wanting } from './turn-memory.ts'
 import { askOverWebSocket } from './turn-upstream.ts'
@@ -31,7 +31,7 @@ export async function askAsTurn(
   // A message is a copy of its own: by HTTP the body is asked as it came.
   const body = overlayOf(outgoing.body)
   if (!requests?.asMessage(body) || body.bytes.length > longestMessage) return null
-  const memory = new RequestMemory(exchange, requests)
+  const memory = new RequestMemory(exchange, dialect.websocket!, requests)
   const attempt = await askOverWebSocket(exchange, { ...outgoing, body }, target, watch, memory)
   if (attempt === null) return null
   const how = { dialect, requests, id: exchange.id, served: (last: Buffer) => memory.served(last) }
@@ -81,11 +81,13 @@ class RequestMemory implements Continuity {
   readonly conversation = null
   readonly #exchange: LiveExchange
   readonly #requests: RequestDialect
+  readonly #websocket: WebSocketDialect
   #pool: WsPool | null = null
   #connection: string | null = null
 
-  constructor(exchange: LiveExchange, requests: RequestDialect) {
+  constructor(exchange: LiveExchange, websocket: WebSocketDialect, requests: RequestDialect) {
     this.#exchange = exchange
+    this.#websocket = websocket
     this.#requests = requests
   }
 
@@ -98,10 +100,12 @@ class RequestMemory implements Continuity {
 
   wanted({ spec, own, continued }: Wanting): Asked {
     const prefer = continued === null ? undefined : this.#places.connectionOf(this.#scoped(continued))
-    if (own === undefined) return prefer === undefined ? {} : { prefer }
-    const id = this.#scoped(`${spec.key} ${JSON.stringify(own)}`)
+    const best = prefer === undefined ? {} : { prefer }
+    const headers = sessionOf(own, this.#websocket.turnHeaders)
+    if (headers === null) return best
+    const id = this.#scoped(`${spec.key} ${JSON.stringify(headers)}`)
     this.#places.uses(id, this.#pool!)
-    return { session: { id, headers: own }, ...(prefer === undefined ? {} : { prefer }) }
+    return { session: { id, headers }, ...best }
   }
 
   lent(lease: Lease, { stays }: Wanting): void {
@@ -128,6 +132,12 @@ class RequestMemory implements Continuity {
       .update(JSON.stringify([caller, name]))
       .digest('base64url')
   }
+}
+
+/** The headers that a session is known by; null where the request has none. */
+function sessionOf(own: Headers | undefined, passing: readonly string[] = []): Headers | null {
+  const names = Object.keys(own ?? {}).filter((name) => !passing.includes(name))
+  return names.length > 0 ? Object.fromEntries(names.map((name) => [name, own![name]])) : null
 }
 
 function first(names: Iterable<string>): string {

@@ -8,6 +8,8 @@ export interface WebSocketDialect {
   handshake?(headers: Headers): void
   /** Headers that belong to one client's session: a connection opened with them serves nobody else. Lower case. */
   readonly ownHeaders?: readonly string[]
+  /** Of those, the ones that say something of one turn: they tell no session from another, and a request's turn does without. */
+  readonly turnHeaders?: readonly string[]
   /** Headers of an upstream's 101 that the later handshakes of the same session send back. Lower case. */
   readonly keptHeaders?: readonly string[]
   /** Where connections carry turns: one request and its events after the other. */

@@ -76,5 +76,6 @@ export const websocket: WebSocketDialect = {
   modelParameter: 'model',
   turns,
   keptHeaders: ['x-codex-turn-state'],
+  turnHeaders: ['x-codex-turn-state', 'x-codex-turn-metadata'],
   ownHeaders: ['session_id', 'session-id', 'conversation_id', 'x-codex-turn-state', 'x-codex-turn-metadata'],
 }

@@ -1,64 +1,19 @@
-/** Conversations that are stored nowhere, and what becomes of them when the connection that knew them is lost. */
+/** Conversations that are stored nowhere, and how they go on when the connection that knew them is lost. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { WebSocket } from 'ws'
 import { until } from '../conformance/websocket-upstream.ts'
 import { fakeUpstream, stream, type FakeUpstream } from '../fake-upstream.ts'
-import { gateway, type GatewayOptions, type TestGateway } from '../harness.ts'
+import { gateway } from '../harness.ts'
 import {
   asStream,
   connect,
   responsesUpstream,
   upstreamOf,
   type Responses,
-  type TestClient,
   type Turn,
 } from './websocket-client.fixture.ts'
-
-const create = { type: 'response.create', model: 'gpt-5', store: false }
-const said = (text: string) => ({ type: 'message', role: 'user', content: text })
-const answer = (text: string) => ({ type: 'message', role: 'assistant', content: [{ type: 'output_text', text }] })
-const lostConversation = 'upstream continuation connection is unavailable; please restart the conversation'
-
-/** An upstream that knows what each of its connections was told, and nothing else: as the API is where nothing is stored. */
-function forgetful(more: { items?: readonly object[]; tellsItems?: boolean } = {}): Promise<Responses> {
-  const known = new WeakMap<WebSocket, string>()
-  let count = 0
-  const turn: Turn = (say, { previous_response_id: previous }, socket) => {
-    if (previous !== undefined && known.get(socket) !== previous) {
-      const message = `Previous response with id '${previous as string}' not found.`
-      return say({ type: 'error', status: 400, error: { code: 'previous_response_not_found', message } })
-    }
-    const id = `resp_${++count}`
-    const output = [...(more.items ?? []), answer(`answer ${count}`)]
-    known.set(socket, id)
-    say({ type: 'response.created', response: { id } })
-    if (more.tellsItems) for (const item of output) say({ type: 'response.output_item.done', item })
-    say({ type: 'response.output_text.delta', delta: 'hello' })
-    say({ type: 'response.completed', response: { id, output: more.tellsItems ? [] : output } })
-  }
-  return responsesUpstream(turn)
-}
-
-const options = (upstreams: readonly object[], more: Partial<GatewayOptions> = {}): GatewayOptions => ({
-  plugins: ['openai'],
-  upstreams: upstreams as GatewayOptions['upstreams'] & object,
-  ...more,
-})
-
-/** One turn; the id of its response. */
-async function turn(client: TestClient, input: unknown, previous?: string): Promise<string> {
-  client.send({ ...create, input, ...(previous === undefined ? {} : { previous_response_id: previous }) })
-  const events = await client.until('response.completed')
-  return (events.at(-1)!.response as { id: string }).id // as the upstreams here say it
-}
-
-/** How often what was counted, on the page for Prometheus. */
-async function replays(gw: TestGateway): Promise<Record<string, number>> {
-  const page = await (await fetch(`${gw.adminUrl}/metrics`)).text()
-  const lines = page.matchAll(/^postern_turn_replays_total\{outcome="(\w+)"\} (\d+)$/gm)
-  return Object.fromEntries([...lines].map(([, outcome, count]) => [outcome, Number(count)]))
-}
+import { answer, create, forgetful, options, replays, said, turn } from './websocket-replay.fixture.ts'
 
 const inputsOf = (upstream: Responses) => upstream.asked.map(({ body }) => body.input)
 
@@ -199,94 +154,27 @@ describe('a conversation that is stored nowhere', () => {
   })
 })
 
-describe('a conversation that is lost for good', () => {
-  test('twice in one turn, is told so, and nobody is asked a third time', async () => {
-    await using upstream = await forgetful()
-    await using gw = await gateway(options([upstreamOf('o', upstream)]))
-    using client = await connect(`${gw.url}/v1/responses`)
-    const first = await turn(client, 'first')
-    upstream.sockets[0]!.terminate()
-    upstream.server.on('connection', (socket) =>
-      socket.removeAllListeners('message').on('message', () => socket.terminate()),
-    )
-    client.send({ ...create, input: 'second', previous_response_id: first })
-    const event = await client.next()
-    assert.equal(event.status, 502)
-    assert.equal((await client.closed).code, 1011)
-    assert.deepEqual(await replays(gw), { failed: 1 })
-  })
-
-  test('with an error of the upstream’s own where it is too long to be remembered', async () => {
-    await using upstream = await forgetful()
-    await using gw = await gateway(options([upstreamOf('o', upstream)], { limits: { replay: '1KiB' } }))
-    using client = await connect(`${gw.url}/v1/responses`)
-    const first = await turn(client, 'x'.repeat(2000))
-    upstream.sockets[0]!.removeAllListeners('message').on('message', () => {
-      const error = { code: 'previous_response_not_found', message: 'Gone' }
-      upstream.sockets[0]!.send(JSON.stringify({ type: 'error', status: 400, error }))
-    })
-    client.send({ ...create, input: 'second', previous_response_id: first })
-    const event = await client.next()
-    assert.deepEqual(event.error, { code: 'previous_response_not_found', message: 'Gone' })
-    assert.deepEqual(await replays(gw), { forgotten: 1 })
-    assert.ok(client.ws.readyState === client.ws.OPEN, 'and its client may begin anew by itself')
-  })
-
-  test('is refused where nothing is to be remembered', async () => {
-    await using upstream = await forgetful()
-    await using gw = await gateway(options([upstreamOf('o', upstream)], { limits: { replay: '0B' } }))
-    using client = await connect(`${gw.url}/v1/responses`)
-    const first = await turn(client, 'first')
-    upstream.sockets[0]!.terminate()
-    client.send({ ...create, input: 'second', previous_response_id: first })
-    assert.equal((await client.next()).type, 'error')
-    assert.deepEqual(await client.closed, { code: 1008, reason: lostConversation })
-    assert.equal(upstream.asked.length, 1)
-  })
-
-  test('is refused where the turn goes on with another response than the last', async () => {
-    await using upstream = await forgetful()
-    await using gw = await gateway(options([upstreamOf('o', upstream)]))
-    using client = await connect(`${gw.url}/v1/responses`)
-    const one = await turn(client, 'first')
-    await turn(client, 'second', one)
-    upstream.sockets[0]!.terminate()
-    client.send({ ...create, input: 'third', previous_response_id: one })
-    assert.equal((await client.next()).type, 'error')
-    assert.equal((await client.closed).code, 1008)
-  })
-
-  test('after its client has had content, ends with an error event', async () => {
-    await using upstream = await forgetful()
-    await using gw = await gateway(options([upstreamOf('o', upstream)], { plugins: ['openai', 'failover'] }))
-    using client = await connect(`${gw.url}/v1/responses`)
-    const first = await turn(client, 'first')
-    const [socket] = upstream.sockets
-    socket!.removeAllListeners('message').on('message', () => {
-      socket!.send('{"type":"response.output_text.delta","delta":"a"}')
-      socket!.terminate()
-    })
-    client.send({ ...create, input: 'second', previous_response_id: first })
-    assert.equal((await client.next()).type, 'response.output_text.delta')
-    assert.equal((await client.next()).type, 'error')
-    assert.equal((await client.closed).code, 1011)
-    assert.equal(upstream.requests.length, 1)
-    assert.deepEqual(await replays(gw), {})
-  })
-})
-
-test('what is remembered is let go with the socket, and when a turn begins anew', async () => {
+test('a turn that its connection was lent too long for is asked on another, and that one serves nobody', async () => {
   await using upstream = await forgetful()
   await using gw = await gateway(options([upstreamOf('o', upstream)]))
-  const { server } = gw.sidecar
-  const clients = await Promise.all([1, 2, 3].map(() => connect(`${gw.url}/v1/responses`)))
-  for (const client of clients) await turn(client, 'x'.repeat(10_000))
-  assert.ok(server.remembered > 30_000 && server.remembered < 31_000, `${server.remembered}`)
-  await turn(clients[0]!, 'short')
-  assert.ok(server.remembered < 21_000, `${server.remembered}`)
-  clients[1]!.send({ type: 'response.create', model: 'm', input: 'y'.repeat(10_000) })
-  await clients[1]!.until('response.completed')
-  assert.ok(server.remembered < 21_000, 'what is stored need not be remembered')
-  for (const client of clients) client.ws.close()
-  await until(() => server.remembered === 0)
+  const stored = { type: 'response.create', model: 'm', input: 'x' }
+  const limit = '{"type":"error","status":400,"error":{"code":"websocket_connection_limit_reached","message":"Over"}}'
+  using client = await connect(`${gw.url}/v1/responses`)
+  client.send(stored)
+  await client.until('response.completed')
+  upstream.sockets[0]!.removeAllListeners('message').on('message', () => upstream.sockets[0]!.send(limit))
+  client.send(stored)
+  await client.until('response.completed')
+  assert.equal(upstream.requests.length, 2)
+  // Where the other one says the same, the client is told, and has a third for its next turn.
+  upstream.sockets[1]!.removeAllListeners('message').on('message', () => upstream.sockets[1]!.send(limit))
+  upstream.server.once('connection', (socket) => {
+    socket.removeAllListeners('message').on('message', () => socket.send(limit))
+  })
+  client.send(stored)
+  assert.equal((await client.next()).type, 'error')
+  await until(() => upstream.open === 0)
+  client.send(stored)
+  await client.until('response.completed')
+  assert.deepEqual(await replays(gw), {}, 'what is stored was never lost')
 })

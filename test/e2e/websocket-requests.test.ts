@@ -160,20 +160,24 @@ describe('a request by HTTP to an upstream that is always asked over WebSocket',
     }
     const headers = { authorization: 'Bearer another' }
     const foreign = await post(gw.url, { model: 'm', store: false, previous_response_id: ids[1] }, headers)
-    assert.equal(foreign.status, 200, 'whoever else asks is led nowhere, and the upstream judges')
+    const { id } = (await foreign.json()) as { id: string } // as it says above
+    assert.notEqual(id.slice(0, 7), ids[1].slice(0, 7), 'whoever else asks is lent what has been idle longest')
   })
 
   test('of a client’s own session has a connection of its own, and few of them wait at the same time', async () => {
     await using upstream = await responsesUpstream()
     await using gw = await gateway({ plugins: ['openai'], upstreams: [always('o', upstream)] })
-    const ask = async (session: string) => (await post(gw.url, { model: 'm' }, { session_id: session })).text()
-    await ask('s')
-    await ask('s')
-    await ask('t')
+    let turns = 0
+    const ask = async (session: string) => {
+      const headers = { session_id: session, 'x-codex-turn-metadata': `{"turn":${++turns}}` }
+      return (await post(gw.url, { model: 'm' }, headers)).text()
+    }
+    for (const session of ['s', 's', 't', 's', 't']) await ask(session)
     assert.deepEqual(
       upstream.requests.map(({ headers }) => headers.session_id),
       ['s', 't'],
     )
+    assert.deepEqual(upstream.asked[1]!.body.client_metadata, { 'x-codex-turn-metadata': '{"turn":2}' })
     for (let at = 0; at < 70; at++) await ask(`${at}`)
     await until(() => upstream.open === 64)
   })
