@@ -82,6 +82,23 @@ describe('a conversation that is lost for good', () => {
     assert.equal(upstream.requests.length, 1)
     assert.deepEqual(await replays(gw), {})
   })
+
+  test('after its client has had content, is told with what the upstream says', async () => {
+    await using upstream = await forgetful()
+    await using gw = await gateway(options([upstreamOf('o', upstream)]))
+    using client = await connect(`${gw.url}/v1/responses`)
+    const first = await turn(client, 'first')
+    const [socket] = upstream.sockets
+    socket!.removeAllListeners('message').on('message', () => {
+      socket!.send('{"type":"response.output_text.delta","delta":"a"}')
+      socket!.send('{"type":"error","status":400,"error":{"code":"previous_response_not_found"}}')
+    })
+    client.send({ ...create, input: 'second', previous_response_id: first })
+    assert.equal((await client.next()).type, 'response.output_text.delta')
+    assert.deepEqual((await client.next()).error, { code: 'previous_response_not_found' })
+    assert.equal(upstream.requests.length, 1)
+    assert.deepEqual(await replays(gw), {})
+  })
 })
 
 test('what is remembered is let go with the socket, and when a turn begins anew', async () => {

@@ -65,6 +65,21 @@ describe('a conversation that is stored nowhere', () => {
     assert.deepEqual(await replays(gw), { served: 1 })
   })
 
+  test('goes on where its turn was announced before it was said to be lost, and is announced once', async () => {
+    await using upstream = await forgetful()
+    await using gw = await gateway(options([upstreamOf('o', upstream)], { plugins: ['openai', 'failover'] }))
+    using client = await connect(`${gw.url}/v1/responses`)
+    const first = await turn(client, 'first')
+    const [socket] = upstream.sockets
+    socket!.removeAllListeners('message').on('message', () => {
+      socket!.send('{"type":"response.created","response":{"id":"resp_lost"}}')
+      socket!.send('{"type":"error","status":400,"error":{"code":"previous_response_not_found"}}')
+    })
+    await turn(client, 'second', first)
+    assert.ok(!client.heard.some((message) => message.includes('resp_lost')))
+    assert.deepEqual(await replays(gw), { served: 1 })
+  })
+
   test('goes on where its connection ends in the moment of the sending, or has been lent long enough', async () => {
     for (const end of [
       (socket: WebSocket) => socket.close(1001),
