@@ -69,6 +69,11 @@ export class Server {
     return this.#sockets.book
   }
 
+  /** Bytes of conversations that are remembered for WebSocket clients. */
+  get remembered(): number {
+    return this.#sockets.remembered.used
+  }
+
   get isDraining(): boolean {
     return this.#draining
   }

@@ -8,11 +8,12 @@ import type { Headers } from './plugin.ts'
 import type { TurnDialect } from './provider.ts'
 import { closings, type Closing } from './turn-close.ts'
 import { Turn, type TurnClient } from './turn.ts'
-import { TurnMemory } from './turn-upstream.ts'
+import type { ReplayBudget } from './turn-conversation.ts'
+import { TurnMemory } from './turn-memory.ts'
 import type { Listener, WsConnection } from './upstream/ws-connection.ts'
 
 export class TurnSocket implements Listener, TurnClient {
-  readonly memory = new TurnMemory(randomUUID())
+  readonly memory: TurnMemory
   readonly #connection: WsConnection
   readonly #upgrade: LiveExchange
   readonly #current: () => Gateway
@@ -30,13 +31,15 @@ export class TurnSocket implements Listener, TurnClient {
   #isDraining = false
   #timer: NodeJS.Timeout | null = null
 
-  /** `current` tells the gateway that a turn enters. */
+  /** `current` tells the gateway that a turn enters; `budget` is for what all sockets remember. */
   constructor(
     connection: WsConnection,
     upgrade: LiveExchange,
     current: () => Gateway,
+    budget: ReplayBudget,
     { onTurn, onEnd }: { readonly onTurn: () => void; readonly onEnd: () => void },
   ) {
+    this.memory = new TurnMemory(randomUUID(), budget)
     this.#connection = connection
     this.#upgrade = upgrade
     this.#current = current

@@ -6,6 +6,7 @@ import type { Settings } from './config/schema.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import type { AnswerHead, Headers } from './plugin.ts'
+import { ReplayBudget } from './turn-conversation.ts'
 import { TurnSocket } from './turn-socket.ts'
 import { systemClock } from './upstream/ws-clock.ts'
 import { WsConnection } from './upstream/ws-connection.ts'
@@ -31,6 +32,8 @@ export class ClientSockets {
   readonly #turns = new Set<TurnSocket>()
   /** By the settings of the gateway that accepts: after a reload new connections are as the new ones say. */
   readonly #servers = new WeakMap<Settings['websocket'], WebSocketServer>()
+  /** What is remembered of conversations that are stored nowhere. */
+  readonly remembered = new ReplayBudget()
   #sweep: NodeJS.Timeout | null = null
   isDraining = false
   readonly book = new SocketBook()
@@ -79,7 +82,7 @@ export class ClientSockets {
   }
 
   takeTurns(exchange: LiveExchange, connection: WsConnection): void {
-    const socket = new TurnSocket(connection, exchange, this.#current, {
+    const socket = new TurnSocket(connection, exchange, this.#current, this.remembered, {
       onTurn: () => void this.book.turns++,
       onEnd: () => {
         this.#turns.delete(socket)

@@ -184,7 +184,8 @@ function fail(message: string): never {
 }
 
 const times = { drain: 30_000, head_time: 30_000, body_time: 30_000, read_time: 120_000 }
-const limits = { ...times, body: 2 ** 25, upload: 2 ** 29, header: 2 ** 15, headers: 100, url: 2 ** 13 }
+const sizes = { body: 2 ** 25, upload: 2 ** 29, replay: 2 ** 26, header: 2 ** 15, url: 2 ** 13 }
+const limits = { ...times, ...sizes, headers: 100, lag: 500 }
 const timeouts = {
   connect: 10_000,
   headers: 600_000,

@@ -131,8 +131,10 @@ const upstream = {
       description: 'How many exchanges it may have at the same time; needs the plugin concurrency. Absent: no limit.',
     },
     websocket: {
-      type: 'boolean',
-      description: 'Whether it is asked over WebSocket where its API has that; false: by HTTP alone. Absent: yes.',
+      enum: [true, false, 'always'],
+      description:
+        'Whether turns of a WebSocket are asked over WebSocket, where its API has that; always: requests by HTTP too; ' +
+        'false: all by HTTP. Absent: true.',
     },
   },
 } as const satisfies JSONSchema

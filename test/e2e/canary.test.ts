@@ -124,11 +124,8 @@ test('no secret survives: not in a log, a file, a row, a metric, a page, a span,
   await writeFile(file, toYaml(options, new Map()))
   const log = openLog({ level: 'debug', destination: logFile })
   const sidecar = await startSidecar({ file, plugins: pluginSource, log, env: {}, watch: false })
-  await using _ = {
-    async [Symbol.asyncDispose]() {
-      await sidecar.stop()
-    },
-  }
+  await using ending = new AsyncDisposableStack()
+  ending.defer(async () => void (await sidecar.stop()))
   const sinks: Sink[] = []
   const exchanges: string[] = []
 
