@@ -4,6 +4,7 @@ import { streamBody } from './body/read.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Body, Failure, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
 import { Attempt, type Answering } from './upstream/attempt.ts'
+import { DialError } from './upstream/dial-errors.ts'
 import { requestHeaders } from './upstream/headers.ts'
 
 /** What the client is given: a reply of the gateway's own, or an upstream's result and the attempt that has its bytes. */
@@ -47,7 +48,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
     discard(last)
     if (exchange.gone) throw exchange.gone
     const attempt = await exchange.far.ask(exchange, outgoing, target, watch)
-    return { kind: 'answer', result: await attempt.result, attempt }
+    return { kind: 'answer', result: await resultOf(exchange, attempt), attempt }
   }
   const { connections, pathOf } = target
   const path = pathOf(outgoing.path) + outgoing.query
@@ -62,7 +63,15 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
   // Each attempt adds listeners of the frame's to the response.
   if (exchange.attempt > 1) exchange.response.setMaxListeners(64)
   connections.send(request, exchange.response, attempt)
-  return { kind: 'answer', result: await attempt.result, attempt }
+  return { kind: 'answer', result: await resultOf(exchange, attempt), attempt }
+}
+
+/** What only an operator can put right is told to the log, though another upstream may serve the exchange. */
+async function resultOf({ log, upstream }: LiveExchange, attempt: Answering): Promise<Result> {
+  const result = await attempt.result
+  if (result.kind === 'failure' && result.error instanceof DialError)
+    log.warn({ upstream: upstream!.name, error: result.error.code }, `${upstream!.name}: ${result.error.message}`)
+  return result
 }
 
 /** Puts a failed attempt on the exchange's list. */

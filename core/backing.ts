@@ -20,7 +20,10 @@ export interface Backing {
 }
 
 /** Opens store and database, once per setting, and waits for neither: a gateway listens while they are still coming up. */
-export async function openBacking(config: Config, { shared, log, isOnlyRead = false }: House): Promise<Backing> {
+export async function openBacking(
+  config: Config,
+  { shared, log, resolve, isOnlyRead = false }: House,
+): Promise<Backing> {
   const { settings } = config
   const taken: string[] = []
   const take = <T>(key: string, open: () => T | Promise<T>, close: (it: T) => void | Promise<void>): Promise<T> => {
@@ -42,7 +45,7 @@ export async function openBacking(config: Config, { shared, log, isOnlyRead = fa
           () => (isOnlyRead ? openNothing() : openPrepared(setting, settings.migrate, log)),
           (open) => open.close(),
         )
-  const upstreams = new Upstreams(config, shared)
+  const upstreams = new Upstreams(config, shared, resolve)
   let access: Promise<Access> | null = null
   return {
     store,

@@ -11,6 +11,7 @@ import { processMetrics } from './observe/metrics-process.ts'
 import { tellState } from './observe/state.ts'
 import { Server } from './server.ts'
 import { Shared } from './shared.ts'
+import type { Resolve } from './upstream/lookup.ts'
 import { version } from './version.ts'
 
 export interface SidecarOptions {
@@ -21,6 +22,8 @@ export interface SidecarOptions {
   readonly env?: Record<string, string | undefined>
   /** Whether to reload when the file changes; true where absent. */
   readonly watch?: boolean
+  /** How names of upstreams become addresses; by the system where absent. */
+  readonly resolve?: Resolve | undefined
 }
 
 /** Why the latest version of the file is not the one that runs. */
@@ -32,7 +35,7 @@ export interface RefusedVersion {
 /** Loads, builds and listens. Throws ConfigError with every problem of the file, or an Error that says what cannot be had. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const metrics = openMetrics({ report: (fields, message) => options.log.warn(fields, message) })
-  const house: House = { shared: new Shared(), log: options.log, metrics }
+  const house: House = { shared: new Shared(), log: options.log, metrics, resolve: options.resolve }
   const config = await read(options)
   options.log.setLevel(config.settings.log.level)
   const gateway = await buildGateway(config, house)

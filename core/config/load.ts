@@ -18,6 +18,7 @@ import type { Problem } from './problems.ts'
 import { resolveReferences } from './references.ts'
 import { Report } from './report.ts'
 import { coreSchema, type Core, type Settings } from './schema.ts'
+import { checkListenerTls } from './tls.ts'
 import { checkUpstreams, readUpstreams } from './upstreams.ts'
 
 export type { PluginEntry, PluginSource }
@@ -86,6 +87,8 @@ async function read(text: string, file: string, report: Report, options: LoadOpt
   checkTimers(draft, settings)
   checkDatabase(draft, settings, items)
   checkKeys(draft, keys)
+  checkListenerTls(draft, ['tls'])
+  checkListenerTls(draft, ['admin', 'tls'])
   if (!report.clean) return null
   const admitted = readKeys(keys)
   const { upstreams, notes } = readUpstreams(list)

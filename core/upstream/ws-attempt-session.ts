@@ -27,7 +27,7 @@ export class SessionAttempt implements Answering {
     this.#judge = dialect.judge ?? judgeByStatus
     this.#dialing = dial(
       { ...to, onClosed() {} },
-      { handshakeTimeout: timeout, closeTimeout: 2000, maxPayload, isCompressed: false, socket: {} },
+      { handshakeTimeout: timeout, closeTimeout: 2000, maxPayload, isCompressed: false },
       systemClock,
     )
     this.result = this.#dialing.opened.then(

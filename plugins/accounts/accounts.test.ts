@@ -96,7 +96,7 @@ describe('accounts of the database', () => {
       }),
     })
     await using gw = await gateway(
-      options(db.url, {}, { plugins: ['openai', { accounts: { secrets: [secret] } }, watcher] }),
+      options(db.url, {}, { plugins: ['openai', { accounts: { secrets: [secret], allow_private: true } }, watcher] }),
     )
     const look = async () => {
       await until(async () => {
@@ -163,7 +163,11 @@ describe('accounts of the database', () => {
   test('without an address, of a provider without one, are passed over', async () => {
     await using db = await records()
     await db.add('one', { platform: 'antigravity' })
-    await using gw = await before(db.url, {}, { plugins: ['antigravity', { accounts: { secrets: [secret] } }] })
+    await using gw = await before(
+      db.url,
+      {},
+      { plugins: ['antigravity', { accounts: { secrets: [secret], allow_private: true } }] },
+    )
     const path = '/antigravity/v1/messages'
     const body = JSON.stringify({ model: 'm', max_tokens: 1, messages: [] })
     const headers = { 'content-type': 'application/json' }
@@ -186,7 +190,7 @@ describe('an operator’s word', () => {
         return {}
       },
     })
-    const plugins = ['openai', listener, { accounts: { secrets: [secret] } }]
+    const plugins = ['openai', listener, { accounts: { secrets: [secret], allow_private: true } }]
     await using gw = await gateway(options(db.url, {}, { plugins }))
     await until(async () => (await ask(gw)).status === 502)
     await restAccount(db.db, 'one', 60_000, 'x')
