@@ -57,15 +57,16 @@ export class Clients {
 
   /** A connection has come. It is turned away where its address has as many as it may. */
   enter(socket: Socket): void {
-    const { address } = this.#of(socket)
-    const { connections } = this.#limits()
-    if (connections === undefined || this.#byAddress.get(address)! <= connections) return
-    // A Unix socket has no addresses.
-    if (address === '' || this.#isTrusted(address)) return
+    if (this.#admits(socket)) return
     this.end(
       socket,
       refuse(503, 'TOO_MANY_CONNECTIONS', 'This address has too many connections', { 'retry-after': '1' }),
     )
+  }
+
+  /** A connection has come that has TLS to do first. Where its address has as many as it may, it is cut without a word. */
+  knock(socket: Socket): void {
+    if (!this.#admits(socket)) socket.destroy()
   }
 
   /**
@@ -150,14 +151,23 @@ export class Clients {
       sentAt: now,
     }
     this.#open.set(socket, client)
-    this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1)
+    socket.on('close', () => this.#open.delete(socket))
+    return client
+  }
+
+  /** Counts a connection, once, as long as it is open. */
+  #admits(socket: Socket): boolean {
+    const address = socket.remoteAddress ?? ''
+    const { connections } = this.#limits()
+    const count = (this.#byAddress.get(address) ?? 0) + 1
+    this.#byAddress.set(address, count)
     socket.on('close', () => {
-      this.#open.delete(socket)
       const left = this.#byAddress.get(address)! - 1
       if (left > 0) this.#byAddress.set(address, left)
       else this.#byAddress.delete(address)
     })
-    return client
+    // A Unix socket has no addresses.
+    return connections === undefined || count <= connections || address === '' || this.#isTrusted(address)
   }
 
   #endSlow(now: number): void {

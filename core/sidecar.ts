@@ -1,10 +1,11 @@
 /** One running Postern: the listener, the admin listener, the watched file, and the gateways that come and go. */
-import type { Server as HttpServer } from 'node:http'
 import { openAdmin } from './admin.ts'
-import { loadConfig, type Config, type PluginSource } from './config/load.ts'
+import { loadConfig, type Config, type FileHashes, type PluginSource } from './config/load.ts'
+import type { ListenerTls } from './config/tls.ts'
 import { ConfigError, render, type Problem } from './config/problems.ts'
-import { watchConfig } from './config/watch.ts'
+import { watchConfig, type Watch } from './config/watch.ts'
 import { buildGateway, type Gateway, type House } from './gateway.ts'
+import { Listener } from './listener.ts'
 import type { RootLog } from './observe/log.ts'
 import { openMetrics } from './observe/metrics.ts'
 import { processMetrics } from './observe/metrics-process.ts'
@@ -36,10 +37,12 @@ export interface RefusedVersion {
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const metrics = openMetrics({ report: (fields, message) => options.log.warn(fields, message) })
   const house: House = { shared: new Shared(), log: options.log, metrics, resolve: options.resolve }
-  const config = await read(options)
+  let files: FileHashes = new Map()
+  const config = await read(options, (found) => (files = found))
   options.log.setLevel(config.settings.log.level)
   const gateway = await buildGateway(config, house)
   const sidecar = new Sidecar(options, house, new Server(gateway))
+  sidecar.follow(files)
   try {
     await sidecar.open()
   } catch (error) {
@@ -61,11 +64,13 @@ export class Sidecar {
   adminUrl: string | null = null
   readonly #options: SidecarOptions
   readonly #house: House
-  #admin: HttpServer | null = null
-  #watcher: { close(): Promise<void> } | null = null
+  #admin: Listener | null = null
+  #watcher: Watch | null = null
   #reloading: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | null = null
   readonly #process: { close(): void }
+  /** What gateway.yaml refers to, as it was read last. */
+  #files: FileHashes = new Map()
 
   constructor(options: SidecarOptions, house: House, server: Server) {
     this.#options = options
@@ -79,13 +84,20 @@ export class Sidecar {
     const { admin } = this.server.gateway.config.settings
     this.url = await this.server.listen()
     if (admin) {
-      const { url, http } = await openAdmin(this, admin.listen)
+      const { url, listener } = await openAdmin(this, admin.listen)
       this.adminUrl = url
-      this.#admin = http
+      this.#admin = listener
     }
     if (this.#options.watch !== false) {
       this.#watcher = await watchConfig(this.#options.file, async () => void (await this.reload()))
+      this.#watcher.follow(this.#files)
     }
+  }
+
+  /** Reloads when one of these changes too: a certificate, or a key, may be renewed in its place. */
+  follow(files: FileHashes): void {
+    this.#files = files
+    this.#watcher?.follow(files)
   }
 
   /** What outlives its gateways; empty once it has stopped. */
@@ -114,11 +126,12 @@ export class Sidecar {
     const { log } = this.#house
     try {
       if (this.#stopped) return []
-      const config = await read(this.#options)
+      const config = await read(this.#options, (files) => this.follow(files))
       const next = await buildGateway(config, this.#house)
       for (const note of needsRestart(this.server.gateway.config, config)) log.warn({}, note)
       log.setLevel(config.settings.log.level)
       this.#retire(this.server.replace(next))
+      if (config.settings.admin) this.#admin?.renew(config.settings.admin.tls)
       this.lastProblem = null
       this.reloads++
       log.info({ version: config.version }, 'the new configuration is running')
@@ -150,7 +163,7 @@ export class Sidecar {
     await Promise.all([...this.retiring].map((gateway) => gateway.retire()))
     await new Promise<void>((resolve) => {
       if (!this.#admin) return resolve()
-      this.#admin.close(() => resolve())
+      this.#admin.http.close(() => resolve())
       this.#admin.closeAllConnections()
     })
     this.#process.close()
@@ -159,11 +172,12 @@ export class Sidecar {
   }
 }
 
-async function read(options: SidecarOptions): Promise<Config> {
-  const { config, problems } = await loadConfig(options.file, {
+async function read(options: SidecarOptions, tell: (files: FileHashes) => void): Promise<Config> {
+  const { config, problems, files } = await loadConfig(options.file, {
     plugins: options.plugins,
     env: options.env ?? process.env,
   })
+  tell(files)
   if (!config) throw new ConfigError(problems)
   for (const note of config.notes) options.log.info({}, note)
   return config
@@ -174,13 +188,23 @@ function keyOf(admin: Config['settings']['admin']): string | undefined {
   return admin ? admin.key?.reveal() : undefined
 }
 
+/** Certificates may change, but not whether there are any. */
+function kindOfTls(tls: ListenerTls | undefined): string {
+  return tls === undefined ? 'none' : tls.client_ca === undefined ? 'tls' : 'mutual'
+}
+
+function fixedOf(admin: Config['settings']['admin']): string {
+  return JSON.stringify(admin && { ...admin, tls: kindOfTls(admin.tls) })
+}
+
 /** Keys that are read once, when the process starts. */
 function needsRestart(running: Config, next: Config): string[] {
   const was = running.settings
   const is = next.settings
   const changed: [string, boolean][] = [
     ['listen', was.listen !== is.listen],
-    ['admin', JSON.stringify(was.admin) !== JSON.stringify(is.admin) || keyOf(was.admin) !== keyOf(is.admin)],
+    ['tls', kindOfTls(was.tls) !== kindOfTls(is.tls)],
+    ['admin', fixedOf(was.admin) !== fixedOf(is.admin) || keyOf(was.admin) !== keyOf(is.admin)],
     ['limits.header', was.limits.header !== is.limits.header],
   ]
   return changed

@@ -11,6 +11,7 @@ import type { Problem } from '../core/config/problems.ts'
 import type { RootLog } from '../core/observe/log.ts'
 import { pluginSource } from '../core/plugins.ts'
 import { startSidecar, type Sidecar } from '../core/sidecar.ts'
+import type { Resolve } from '../core/upstream/lookup.ts'
 
 /** gateway.yaml as an object; a plugin object in `plugins` joins the list under its own name, without a file. */
 export interface GatewayOptions {
@@ -19,6 +20,8 @@ export interface GatewayOptions {
   env?: Record<string, string>
   /** Whether the file is watched; tests that do not change it save the watcher. */
   watch?: boolean
+  /** How names of upstreams become addresses; by the system where absent. */
+  resolve?: Resolve
   [key: string]: unknown
 }
 
@@ -55,6 +58,7 @@ export async function gateway(options: GatewayOptions): Promise<TestGateway> {
     log,
     env: options.env ?? {},
     watch: options.watch ?? false,
+    resolve: options.resolve,
   })
   return {
     url: sidecar.url,
@@ -77,7 +81,10 @@ export async function gateway(options: GatewayOptions): Promise<TestGateway> {
 }
 
 /** gateway.yaml for the options, on ports that the system chooses. */
-export function toYaml({ env: _env, watch: _watch, ...options }: GatewayOptions, inline: Map<string, Plugin>): string {
+export function toYaml(
+  { env: _env, watch: _watch, resolve: _resolve, ...options }: GatewayOptions,
+  inline: Map<string, Plugin>,
+): string {
   const plugins = options.plugins.map((item) => {
     if (!isPlugin(item)) return item
     inline.set(item.name, item)

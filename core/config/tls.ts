@@ -1,5 +1,6 @@
 /** TLS in gateway.yaml: what listeners show, what upstreams show, and whether it holds together. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { UpstreamTls } from '../result.ts'
 import type { ConfigOf } from '../plugin.ts'
@@ -112,7 +113,8 @@ function checkPair(draft: Draft, path: Path): void {
   if (secret === null) return
   try {
     const opened = createPrivateKey(secret)
-    if (shown && !shown.checkPrivateKey(opened))
+    if (shown?.checkPrivateKey(opened)) checkContext(draft, cert, { cert: certificate!, key: secret })
+    else if (shown)
       report.add(
         yaml.offset(key),
         `${said(draft, key)} is not the key of ${said(draft, cert)}`,
@@ -139,6 +141,16 @@ function checkCertificates(draft: Draft, path: Path): X509Certificate | null {
   } catch {
     report.add(yaml.offset(path), `${said(draft, path)} is a damaged certificate`, 'Look at it with openssl x509 -text')
     return null
+  }
+}
+
+/** What OpenSSL alone can judge: keys too short for its level of security, digests that nobody trusts any more. */
+function checkContext(draft: Draft, path: Path, options: SecureContextOptions): void {
+  try {
+    createSecureContext(options)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.replace(/^error:[0-9A-F]*:/i, '') : String(error)
+    draft.report.add(draft.yaml.offset(path), `OpenSSL refuses this: ${reason}`, 'Make the certificate anew')
   }
 }
 

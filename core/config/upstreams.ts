@@ -10,6 +10,7 @@ import { checkUpstreamTls, readTls } from './tls.ts'
 
 /** Reports what the list has wrong with itself or with the plugins; what its schema refuses is reported elsewhere. */
 export function checkUpstreams(draft: Draft, plugins: readonly Item[]): void {
+  for (const { entry, path } of plugins) if (entry?.providers.length) checkHost(draft, [...path, 'url'])
   const list = draft.yaml.value(['upstreams'])
   const lines = new Map<unknown, number>()
   for (const index of Array.isArray(list) ? list.keys() : []) {

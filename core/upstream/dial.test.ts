@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import { until } from '../../test/conformance/websocket-upstream.ts'
 import { nameServer } from '../../test/dns-server.ts'
 import { dialer, saysItself, type Dial, type DialOptions } from './dial.ts'
-import { Name, patience, remembered, type Resolve } from './lookup.ts'
+import type { Resolve } from './lookup.ts'
 
 /** A server on the loopback that counts who came and says a word. */
 async function listener(host = '127.0.0.1', port = 0): Promise<Server & { came: number } & AsyncDisposable> {
@@ -237,66 +237,6 @@ test('a socket that breaks before anybody listens to it breaks nothing else', as
   const socket = await connected(open(`http://127.0.0.1:${portOf(server)}`, { allowsPrivate: true }))
   socket.destroy(new Error('nobody hears this'))
   await new Promise<void>((resolve) => socket.once('close', () => resolve()))
-})
-
-describe('what is known of a name', () => {
-  const question = (addresses: () => readonly string[]) => {
-    const it = { now: 0, asked: 0 }
-    const resolve: Resolve = (_name, done) => {
-      it.asked++
-      done(null, addresses())
-    }
-    const name = new Name('api.test', { allowsPrivate: false, resolve, now: () => it.now })
-    const find = () =>
-      new Promise<string>((resolve) => name.find((error, found) => resolve(error?.name ?? found.join())))
-    return { it, name, find }
-  }
-
-  test('is good for thirty seconds', async () => {
-    const { it, find, name } = question(() => ['1.1.1.1'])
-    for (const [now, asked] of [
-      [0, 1],
-      [remembered - 1, 1],
-      [remembered, 2],
-      [2 * remembered - 1, 2],
-    ] as const) {
-      it.now = now
-      assert.equal(await find(), '1.1.1.1')
-      assert.equal(it.asked, asked, `at ${now} ms`)
-    }
-    name.forget()
-    await find()
-    assert.equal(it.asked, 3)
-  })
-
-  test('is nothing after an answer that failed the check', async () => {
-    let addresses = ['1.1.1.1']
-    const { it, find } = question(() => addresses)
-    await find()
-    it.now = remembered
-    addresses = ['1.1.1.1', '10.0.0.1']
-    assert.equal(await find(), 'AddressRefused')
-    assert.equal(await find(), 'AddressRefused')
-    assert.equal(it.asked, 3, 'a failure is not remembered')
-  })
-
-  test('is asked for again where a question has hung', async () => {
-    let now = 0
-    const answers: (() => void)[] = []
-    const resolve: Resolve = (_name, done) => void answers.push(() => done(null, ['1.1.1.1']))
-    const name = new Name('api.test', { allowsPrivate: false, resolve, now: () => now })
-    const heard: string[] = []
-    name.find(() => heard.push('first'))
-    now = patience - 1
-    name.find(() => heard.push('second'))
-    now = patience
-    name.find(() => heard.push('third'))
-    assert.equal(answers.length, 2)
-    answers[1]!()
-    assert.deepEqual(heard, ['third'])
-    answers[0]!()
-    assert.deepEqual(heard, ['third', 'first', 'second'])
-  })
 })
 
 test('the time for a connection holds where nobody accepts it either', async () => {

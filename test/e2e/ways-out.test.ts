@@ -1,0 +1,260 @@
+/** Every way out of the gateway is made by the same dialer: what is checked is what is dialled, and whom it shows. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { issuer, type Issuer } from '../certificates.ts'
+import { nameServer } from '../dns-server.ts'
+import { fakeUpstream, json } from '../fake-upstream.ts'
+import { gateway, type TestGateway } from '../harness.ts'
+import { tlsUpstream } from '../tls-upstream.ts'
+import { connect, refusedUpgrade } from './websocket-client.fixture.ts'
+
+/** What a client hears where its exchange came to nothing. */
+type Heard = readonly [status: number, body: string]
+
+const ways: Readonly<Record<string, (gw: TestGateway) => Promise<Heard>>> = {
+  'a request': async (gw) => {
+    const answer = await fetch(`${gw.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"model":"m"}',
+      redirect: 'manual',
+    })
+    return [answer.status, await answer.text()]
+  },
+  'a tunnel': async (gw) => {
+    const { status, body } = await refusedUpgrade(`${gw.url}/v1/listen`)
+    return [status, body]
+  },
+  'a session': async (gw) => {
+    const { status, body } = await refusedUpgrade(`${gw.url}/v1/realtime?model=m`)
+    return [status, body]
+  },
+  'a turn': async (gw) => {
+    using client = await connect(`${gw.url}/v1/responses`)
+    client.send({ type: 'response.create', model: 'm', input: 'x' })
+    const event = await client.next()
+    assert.equal(event.type, 'error')
+    return [Number(event['status']), JSON.stringify(event)]
+  },
+}
+
+const wait = { plugins: ['openai'] }
+const named = (port: number, more: object = {}) => [
+  { name: 'far', provider: 'openai', url: `http://api.test:${port}`, key: 'k', ...more },
+]
+
+/** Metrics and logs are no place for what a client must not know: an address of the network behind. */
+function assertRefused([status, body]: Heard, code: string, what: RegExp): void {
+  assert.equal(status, 502, body)
+  assert.match(body, what)
+  assert.doesNotMatch(body, /127\.0\.0\.1|169\.254|api\.test/)
+  assert.ok(code)
+}
+
+for (const [way, ask] of Object.entries(ways)) {
+  describe(`${way} to a name`, () => {
+    test('that leads to this machine is refused without permission, and the log says why and what to do', async () => {
+      await using upstream = await fakeUpstream(json(200, {}))
+      await using names = await nameServer(() => ['127.0.0.1'])
+      const upstreams = named(Number(new URL(upstream.url).port))
+      await using gw = await gateway({ ...wait, upstreams, resolve: names.resolve })
+      assertRefused(await ask(gw), 'UPSTREAM_ADDRESS', /does not dial: it is loopback/)
+      assert.equal(await upstream.connections(), 0)
+      const line = gw.records.find(({ level, upstream }) => level === 'warn' && upstream === 'far')
+      assert.match(
+        line?.message ?? '',
+        /^far: api\.test leads to 127\.0\.0\.1, which is loopback.*allow_private: true$/,
+      )
+    })
+
+    test('that leads to a metadata service is refused in spite of any permission', async () => {
+      await using names = await nameServer(() => ['169.254.169.254'])
+      await using gw = await gateway({ ...wait, upstreams: named(80, { allow_private: true }), resolve: names.resolve })
+      assertRefused(await ask(gw), 'UPSTREAM_ADDRESS', /does not dial: it is link-local/)
+    })
+
+    test('is looked up once: what it says afterwards is asked by nobody', async () => {
+      await using upstream = await fakeUpstream(json(418, {}))
+      let turn = 0
+      await using names = await nameServer(() => (turn++ < 2 ? ['127.0.0.1'] : ['169.254.169.254']))
+      const upstreams = named(Number(new URL(upstream.url).port), { allow_private: true })
+      await using gw = await gateway({ ...wait, upstreams, resolve: names.resolve })
+      const [status] = await ask(gw)
+      assert.ok(status === 418 || status === 400, String(status))
+      assert.equal(upstream.asked.length, 1)
+      assert.equal(upstream.asked[0]!.headers.host, new URL(upstreams[0]!.url).host)
+      assert.equal(names.asked.length, 2, 'once per family')
+    })
+  })
+
+  describe(`${way} by TLS`, () => {
+    const secure = (port: number, tls: object, url = `https://api.test:${port}`) => ({
+      ...wait,
+      upstreams: [{ name: 'far', provider: 'openai', url, key: 'k', allow_private: true, tls }],
+    })
+    const here = async () => nameServer(() => ['127.0.0.1'])
+
+    test('is refused where nobody here knows the issuer, and served where its issuer is named', async () => {
+      await using issuers = await issuer()
+      const { cert, key } = await issuers.issue({ names: ['DNS:api.test'] })
+      await using upstream = await tlsUpstream({ cert, key })
+      await using names = await here()
+      await using gw = await gateway({ ...secure(upstream.port, {}), resolve: names.resolve })
+      assertRefused(await ask(gw), 'UPSTREAM_CERTIFICATE', /certificate .*refused: its issuer is not known here/)
+      const line = gw.records.find(({ level, upstream }) => level === 'warn' && upstream === 'far')
+      assert.match(
+        line?.message ?? '',
+        /^far: the certificate of api\.test:\d+ is refused: .*tls\.ca.*NODE_EXTRA_CA_CERTS/,
+      )
+      const known = { ...secure(upstream.port, { ca: issuers.ca }), resolve: names.resolve }
+      assert.deepEqual(await gw.reload(known), [])
+      assert.ok(await served(way, gw))
+      assert.equal(upstream.shaken.at(-1)?.serverName, 'api.test')
+      assert.equal(upstream.hosts.at(-1), `api.test:${upstream.port}`)
+    })
+
+    for (const [names, days, what] of [
+      [['DNS:other.test'], 2, /it is for another name/],
+      [['DNS:api.test'], -1, /it has expired/],
+    ] as const) {
+      test(`is refused where the certificate is wrong: ${what.source}`, async () => {
+        await using issuers = await issuer()
+        await using upstream = await tlsUpstream(await issuers.issue({ names, days }))
+        await using here_ = await here()
+        await using gw = await gateway({ ...secure(upstream.port, { ca: issuers.ca }), resolve: here_.resolve })
+        assertRefused(await ask(gw), 'UPSTREAM_CERTIFICATE', what)
+        assert.deepEqual(upstream.hosts, [], 'no request has left')
+      })
+    }
+  })
+}
+
+/** Whether the upstream has served it: a completion, or an echo. */
+async function served(way: string, gw: TestGateway): Promise<boolean> {
+  const path = { 'a tunnel': '/v1/listen', 'a session': '/v1/realtime?model=m', 'a turn': '/v1/responses' }[way]
+  if (path === undefined) return (await ways['a request']!(gw))[0] === 200
+  using client = await connect(gw.url + path)
+  client.send({ type: 'response.create', model: 'm', input: 'x' })
+  return (await client.next()).type === 'response.create'
+}
+
+describe('an upstream with a certificate of the gateway', () => {
+  const mutual = async (issuers: Issuer) => {
+    const server = await issuers.issue({ names: ['IP:127.0.0.1'] })
+    return tlsUpstream({ ...server, ca: issuers.ca, requestCert: true, rejectUnauthorized: true })
+  }
+
+  test('is shown it; without, nothing is asked', async () => {
+    await using issuers = await issuer()
+    await using upstream = await mutual(issuers)
+    const own = await issuers.issue({ names: ['DNS:gateway.test'] })
+    const url = `https://127.0.0.1:${upstream.port}`
+    const of = (tls: object) => ({ ...wait, upstreams: [{ name: 'far', provider: 'openai', url, key: 'k', tls }] })
+    await using gw = await gateway(of({ ca: issuers.ca }))
+    // By TLS 1.3 the upstream says so after the handshake, so what is heard of it may be no more than the end.
+    assert.equal((await ways['a request']!(gw))[0], 502)
+    assert.deepEqual(upstream.hosts, [])
+    assert.deepEqual(await gw.reload(of({ ca: issuers.ca, cert: own.cert, key: own.key })), [])
+    assert.equal((await ways['a request']!(gw))[0], 200)
+    assert.notEqual(upstream.shaken.at(-1)?.client, null)
+    assert.equal(upstream.shaken.at(-1)?.serverName, false, 'an address is no server name')
+  })
+
+  test('and another one is never asked over connections that were opened with the first', async () => {
+    await using issuers = await issuer()
+    await using upstream = await mutual(issuers)
+    const url = `https://127.0.0.1:${upstream.port}`
+    const of = (tls: object) => ({ ...wait, upstreams: [{ name: 'far', provider: 'openai', url, key: 'k', tls }] })
+    const [one, two] = [await issuers.issue({ names: ['DNS:one'] }), await issuers.issue({ names: ['DNS:two'] })]
+    await using gw = await gateway(of({ ca: issuers.ca, cert: one.cert, key: one.key }))
+    for (let times = 0; times < 3; times++) assert.equal((await ways['a request']!(gw))[0], 200)
+    assert.equal(upstream.shaken.length, 1, 'the connection is kept')
+    assert.deepEqual(await gw.reload(of({ ca: issuers.ca, cert: two.cert, key: two.key })), [])
+    assert.equal((await ways['a request']!(gw))[0], 200)
+    assert.equal(upstream.shaken.length, 2)
+    assert.notEqual(upstream.shaken[0]!.client, upstream.shaken[1]!.client)
+    assert.equal(upstream.shaken[1]!.isResumed, false)
+  })
+})
+
+describe('TLS with an upstream', () => {
+  test('goes by another name where its certificate has one, and Host stays that of the url', async () => {
+    await using issuers = await issuer()
+    await using upstream = await tlsUpstream(await issuers.issue({ names: ['DNS:inner.test'] }))
+    const url = `https://127.0.0.1:${upstream.port}`
+    const tls = { ca: issuers.ca, server_name: 'inner.test' }
+    await using gw = await gateway({ ...wait, upstreams: [{ name: 'far', provider: 'openai', url, key: 'k', tls }] })
+    assert.equal((await ways['a request']!(gw))[0], 200)
+    assert.equal(upstream.shaken[0]?.serverName, 'inner.test')
+    assert.equal(upstream.hosts[0], `127.0.0.1:${upstream.port}`)
+  })
+
+  test('takes a session up again on the next connection', async () => {
+    await using issuers = await issuer()
+    await using upstream = await tlsUpstream(await issuers.issue({ names: ['IP:127.0.0.1'] }))
+    const url = `https://127.0.0.1:${upstream.port}`
+    const tls = { ca: issuers.ca }
+    await using gw = await gateway({ ...wait, upstreams: [{ name: 'far', provider: 'openai', url, key: 'k', tls }] })
+    assert.equal((await ways['a request']!(gw))[0], 200)
+    upstream.cut()
+    for (let times = 0; times < 5 && upstream.shaken.length < 2; times++) await ways['a request']!(gw)
+    assert.equal(upstream.shaken.at(-1)?.isResumed, true)
+  })
+
+  for (const [spoken, min_version, status] of [
+    ['TLSv1.1', undefined, 502],
+    ['TLSv1.2', undefined, 200],
+    ['TLSv1.2', 'TLSv1.3', 502],
+    ['TLSv1.3', 'TLSv1.3', 200],
+  ] as const) {
+    test(`with ${spoken} where ${min_version ?? 'nothing'} is asked for: ${status}`, async () => {
+      await using issuers = await issuer()
+      const pair = await issuers.issue({ names: ['IP:127.0.0.1'] })
+      const ciphers = 'DEFAULT@SECLEVEL=0'
+      await using upstream = await tlsUpstream({ ...pair, minVersion: 'TLSv1', maxVersion: spoken, ciphers })
+      const url = `https://127.0.0.1:${upstream.port}`
+      const tls = { ca: issuers.ca, ...(min_version ? { min_version } : {}) }
+      await using gw = await gateway({ ...wait, upstreams: [{ name: 'far', provider: 'openai', url, key: 'k', tls }] })
+      assert.equal((await ways['a request']!(gw))[0], status)
+    })
+  }
+
+  test('is not left unverified by an environment that would have it so', async () => {
+    await using issuers = await issuer()
+    await using upstream = await tlsUpstream(await issuers.issue({ names: ['IP:127.0.0.1'] }))
+    const before = process.env['NODE_TLS_REJECT_UNAUTHORIZED']
+    process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0'
+    try {
+      const url = `https://127.0.0.1:${upstream.port}`
+      await using gw = await gateway({ ...wait, upstreams: [{ name: 'far', provider: 'openai', url, key: 'k' }] })
+      assertRefused(await ways['a request']!(gw), 'UPSTREAM_CERTIFICATE', /issuer is not known/)
+    } finally {
+      if (before === undefined) delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
+      else process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = before
+    }
+  })
+})
+
+describe('an upstream that is refused', () => {
+  test('is passed over by failover for one that is not', async () => {
+    await using upstream = await fakeUpstream(json(200, { id: 'x' }))
+    await using names = await nameServer(() => ['10.0.0.1'])
+    const other = { name: 'near', provider: 'openai', url: upstream.url, key: 'k', priority: 200 }
+    const upstreams = [...named(80), other]
+    await using gw = await gateway({ plugins: ['openai', 'failover'], upstreams, resolve: names.resolve })
+    assert.equal((await ways['a request']!(gw))[0], 200)
+    assert.equal(upstream.asked.length, 1)
+  })
+})
+
+test('a redirect is told to the client and followed by nobody', async () => {
+  await using elsewhere = await fakeUpstream(json(200, {}))
+  for (const status of [301, 302, 303, 307, 308]) {
+    await using upstream = await fakeUpstream(json(status, {}, { location: `${elsewhere.url}/latest/meta-data` }))
+    const url = upstream.url
+    await using gw = await gateway({ ...wait, upstreams: [{ name: 'o', provider: 'openai', url, key: 'k' }] })
+    assert.equal((await ways['a request']!(gw))[0], status)
+    for (const way of ['a tunnel', 'a session']) await ways[way]!(gw)
+  }
+  assert.equal(elsewhere.asked.length, 0)
+})
