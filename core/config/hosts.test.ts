@@ -43,8 +43,8 @@ describe('the host of an upstream', () => {
   for (const [host, message, cure] of rows) {
     test(`${host} ${message ?? 'may be written'}`, async () => {
       for (const [text, place] of [
-        [`plugins: [openai]\nupstreams:\n  - { name: a, provider: openai, url: "http://${host}" }\n`, '3:38'],
-        [`plugins:\n  - openai: { url: "http://${host}/v1" }\n`, '2:18'],
+        [`plugins: [openai]\nupstreams:\n  - { name: a, provider: openai, url: "http://${host}" }\n`, '3:39'],
+        [`plugins:\n  - openai: { url: "http://${host}/v1" }\n`, '2:20'],
       ] as const) {
         const { config, problems } = await parse(text, {}, pluginSource)
         assert.equal(config !== null, message === null, JSON.stringify(problems))

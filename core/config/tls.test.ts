@@ -30,7 +30,7 @@ describe('the certificate of a listener', () => {
   for (const [what, tls, expected] of [
     ['and its key', '{ cert: "${CERT}", key: "${KEY}" }', ''],
     ['and issuers of clients', '{ cert: "${CERT}", key: "${KEY}", client_ca: "${CERT}", min_version: TLSv1.3 }', ''],
-    ['without a key', '{ cert: "${CERT}" }', 'tls needs key'],
+    ['without a key', '{ cert: "${CERT}" }', 'needs "key"'],
     ['that is none', '{ cert: "${JUNK}", key: "${KEY}" }', 'must be a certificate in PEM'],
     ['that is damaged', '{ cert: "${HALF}", key: "${KEY}" }', '${HALF} is a damaged certificate'],
     ['and a key that is none', '{ cert: "${CERT}", key: "${JUNK}" }', '${JUNK} is no private key in PEM'],

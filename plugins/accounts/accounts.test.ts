@@ -18,6 +18,19 @@ describe('accounts of the database', () => {
     assert.equal(upstream.asked[0]?.headers.authorization, 'Bearer key-one')
   })
 
+  for (const host of ['127.0.0.1', 'localhost']) {
+    test(`are not asked at ${host} without permission, for a row of the database is not gateway.yaml`, async () => {
+      await using db = await records()
+      await using upstream = await fakeUpstream(json(200, { ok: true }))
+      await db.add('one', { url: upstream.url.replace('127.0.0.1', host) })
+      await using gw = await before(db.url, { allow_private: false })
+      assert.match(await (await askUntil(gw, 502)).text(), /does not dial: it is loopback/)
+      assert.equal(await upstream.connections(), 0)
+      assert.deepEqual(await gw.reload(options(db.url, { allow_private: true })), [])
+      await askUntil(gw, 200)
+    })
+  }
+
   test('are asked by their priority, for the models they serve, beside the upstreams of gateway.yaml', async () => {
     await using db = await records()
     await using own = await fakeUpstream(json(200, { from: 'gateway.yaml' }))

@@ -1,7 +1,11 @@
 /** Every way out of the gateway is made by the same dialer: what is checked is what is dialled, and whom it shows. */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { describe, test } from 'node:test'
+import { promisify } from 'node:util'
+import { WebSocket } from 'ws'
 import { issuer, type Issuer } from '../certificates.ts'
+import { until } from '../conformance/websocket-upstream.ts'
 import { nameServer } from '../dns-server.ts'
 import { fakeUpstream, json } from '../fake-upstream.ts'
 import { gateway, type TestGateway } from '../harness.ts'
@@ -129,6 +133,41 @@ for (const [way, ask] of Object.entries(ways)) {
   })
 }
 
+describe('a client that leaves while its upstream is dialled', () => {
+  for (const [way, path] of [
+    ['a request', ''],
+    ['a tunnel', '/v1/listen'],
+    ['a session', '/v1/realtime?model=m'],
+    ['a turn', '/v1/responses'],
+  ] as const) {
+    test(`leaves nothing open: ${way}`, async () => {
+      let asked = 0
+      const resolve = () => void asked++
+      // Of a socket that waits to be switched nothing is read, so its end is seen when the dial has ended.
+      const timeouts = way === 'a tunnel' || way === 'a session' ? { connect: '200ms' } : {}
+      await using gw = await gateway({ ...wait, upstreams: named(80), timeouts, resolve })
+      if (path === '') {
+        const left = new AbortController()
+        const { signal } = left
+        const asking = fetch(`${gw.url}/v1/models`, { signal }).catch(() => {})
+        await until(() => asked === 1)
+        left.abort()
+        await asking
+      } else if (way === 'a turn') {
+        using client = await connect(gw.url + path)
+        client.send({ type: 'response.create', model: 'm', input: 'x' })
+        await until(() => asked === 1)
+      } else {
+        const ws = new WebSocket(gw.url.replace('http', 'ws') + path)
+        ws.on('error', () => {})
+        await until(() => asked === 1)
+        ws.terminate()
+      }
+      await until(() => gw.sidecar.server.gateway.exchanges.length === 0)
+    })
+  }
+})
+
 /** Whether the upstream has served it: a completion, or an echo. */
 async function served(way: string, gw: TestGateway): Promise<boolean> {
   const path = { 'a tunnel': '/v1/listen', 'a session': '/v1/realtime?model=m', 'a turn': '/v1/responses' }[way]
@@ -218,6 +257,19 @@ describe('TLS with an upstream', () => {
       assert.equal((await ways['a request']!(gw))[0], status)
     })
   }
+
+  test('trusts the issuers of NODE_EXTRA_CA_CERTS as well', async () => {
+    await using issuers = await issuer()
+    await using upstream = await tlsUpstream(await issuers.issue({ names: ['IP:127.0.0.1'] }))
+    const script = `
+      import { dialer } from ${JSON.stringify(new URL('../../core/upstream/dial.ts', import.meta.url).href)}
+      const dial = dialer(new URL('https://127.0.0.1:${upstream.port}'), { timeout: 5000, allowsPrivate: true })
+      dial((error, socket) => { console.log(error?.code ?? 'connected'); socket?.destroy() })`
+    const run = (env: object) =>
+      promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { env: { ...process.env, ...env } })
+    assert.equal((await run({ NODE_EXTRA_CA_CERTS: issuers.caFile })).stdout, 'connected\n')
+    assert.equal((await run({})).stdout, 'UPSTREAM_CERTIFICATE\n')
+  })
 
   test('is not left unverified by an environment that would have it so', async () => {
     await using issuers = await issuer()
