@@ -2,7 +2,6 @@
 import { createSocket } from 'node:dgram'
 import { Resolver } from 'node:dns'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import { bytesOf } from '../core/upstream/addresses.ts'
 import type { Resolve } from '../core/upstream/lookup.ts'
 
@@ -30,7 +29,7 @@ export async function nameServer(zone: Zone): Promise<NameServer> {
   })
   socket.bind(0, '127.0.0.1')
   await once(socket, 'listening')
-  const { port } = socket.address() as AddressInfo // it is bound to one
+  const { port } = socket.address()
   const resolver = new Resolver({ timeout: 300, tries: 1 })
   resolver.setServers([`127.0.0.1:${port}`])
   return Object.assign(server, {

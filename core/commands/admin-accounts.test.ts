@@ -114,7 +114,10 @@ describe('postern accounts', () => {
     const database = `embedded:${folder}`
     try {
       {
-        await using gw = await gateway({ database, plugins: ['openai', { accounts: { secrets: [secret], allow_private: true } }] })
+        await using gw = await gateway({
+          database,
+          plugins: ['openai', { accounts: { secrets: [secret], allow_private: true } }],
+        })
         const add = () => postern(['users', 'add', 'ann@example.com', '--database', database])
         let told = await add()
         await until(async () => {

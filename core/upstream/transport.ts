@@ -40,9 +40,8 @@ export class Connections {
       connect: (_options, connected) => {
         const giveUp = dial((error, socket) => {
           this.#dialling.delete(giveUp)
-          // undici wants either or; so does `Dial`.
-          if (error) connected(error, null)
-          else connected(null, socket!)
+          const told = [error, socket] as Parameters<typeof connected> // one of them is null, as undici has it
+          connected(...told)
         })
         this.#dialling.add(giveUp)
       },
