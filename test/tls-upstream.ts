@@ -23,6 +23,8 @@ export interface TlsUpstream extends AsyncDisposable {
   /** What it answers with; by default 200 and a completion. */
   status: number
   headers: Record<string, string>
+  /** Requests that come are answered when it resolves. */
+  ready: Promise<void>
   /** Ends the connections that are idle or open. */
   cut(): void
 }
@@ -35,8 +37,10 @@ export async function tlsUpstream(options: ServerOptions): Promise<TlsUpstream> 
     request.resume()
     hosts.push(request.headers.host ?? '')
     const body = JSON.stringify({ object: 'chat.completion', choices: [] })
-    response.writeHead(upstream.status, { 'content-type': 'application/json', ...upstream.headers })
-    response.end(body)
+    void upstream.ready.then(() => {
+      response.writeHead(upstream.status, { 'content-type': 'application/json', ...upstream.headers })
+      response.end(body)
+    })
   })
   const sockets = new WebSocketServer({ server })
   sockets.on('connection', (ws, request) => {
@@ -65,6 +69,7 @@ export async function tlsUpstream(options: ServerOptions): Promise<TlsUpstream> 
     hosts,
     status: 200,
     headers: {},
+    ready: Promise.resolve(),
     cut() {
       for (const socket of open) socket.destroy()
     },

@@ -208,8 +208,16 @@ describe('an upstream with a certificate of the gateway', () => {
     await using gw = await gateway(of({ ca: issuers.ca, cert: one.cert, key: one.key }))
     for (let times = 0; times < 3; times++) assert.equal((await ways['a request']!(gw))[0], 200)
     assert.equal(upstream.shaken.length, 1, 'the connection is kept')
+    // An exchange that goes on keeps the connections of before open, for as long as it lasts.
+    const { promise, resolve } = Promise.withResolvers<void>()
+    upstream.ready = promise
+    const before = ways['a request']!(gw)
+    await until(() => upstream.hosts.length === 4)
+    upstream.ready = Promise.resolve()
     assert.deepEqual(await gw.reload(of({ ca: issuers.ca, cert: two.cert, key: two.key })), [])
     assert.equal((await ways['a request']!(gw))[0], 200)
+    resolve()
+    assert.equal((await before)[0], 200)
     assert.equal(upstream.shaken.length, 2)
     assert.notEqual(upstream.shaken[0]!.client, upstream.shaken[1]!.client)
     assert.equal(upstream.shaken[1]!.isResumed, false)
