@@ -2,6 +2,7 @@
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { ConfigOf } from '../plugin.ts'
 import { limits } from './limits.ts'
+import { listenerTls, upstreamTls } from './tls.ts'
 import { websocket } from './websocket.ts'
 
 const log = {
@@ -136,6 +137,14 @@ const upstream = {
         'Whether turns of a WebSocket are asked over WebSocket, where its API has that; always: requests by HTTP too; ' +
         'false: all by HTTP. Absent: true.',
     },
+    allow_private: {
+      type: 'boolean',
+      description:
+        'Whether the name in its url may lead to this machine or a private network. An address in place of a name, or ' +
+        'localhost, needs no permission; links and metadata services of clouds are never asked.',
+      default: false,
+    },
+    tls: upstreamTls,
   },
 } as const satisfies JSONSchema
 
@@ -194,6 +203,7 @@ export const coreSchema = {
         'port 0 takes a free one. Changing it needs a restart.',
       default: '127.0.0.1:8787',
     },
+    tls: listenerTls,
     admin: {
       description: 'The second listener, for operators; false: there is none. Changing it needs a restart.',
       anyOf: [
@@ -207,6 +217,7 @@ export const coreSchema = {
               description: 'Where operators find health, metrics and what else the gateway tells of itself.',
               default: '127.0.0.1:8788',
             },
+            tls: listenerTls,
             key: {
               type: 'string',
               format: 'secret',

@@ -3,7 +3,7 @@
  * is ours and drives undici's dispatcher on kept-alive connections, at about half the CPU of the frame's own (see
  * ARCHITECTURE.md, "Transport").
  */
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { createProxyServer } from 'http-proxy-3'
 import { Pool, type Dispatcher } from 'undici'
@@ -11,6 +11,7 @@ import { holdLimit } from '../commit.ts'
 import type { Headers } from '../plugin.ts'
 import type { Tunnel } from '../tunnel.ts'
 import type { Attempt } from './attempt.ts'
+import type { Dial } from './dial.ts'
 
 /** Milliseconds each phase may take. */
 export interface Timeouts {
@@ -24,14 +25,26 @@ export interface Timeouts {
 /** The connections to one origin. */
 export class Connections {
   readonly origin: URL
+  /** Makes every connection, whatever is spoken on it. */
+  readonly dial: Dial
   readonly #pool: Pool
   readonly #timeouts: Timeouts
+  /** Connections on their way into the pool, by what gives them up. */
+  readonly #dialling = new Set<() => void>()
 
-  constructor(origin: URL, timeouts: Timeouts) {
+  constructor(origin: URL, timeouts: Timeouts, dial: Dial) {
     this.origin = origin
+    this.dial = dial
     this.#timeouts = timeouts
     this.#pool = new Pool(origin, {
-      connect: { timeout: timeouts.connect },
+      connect: (_options, connected) => {
+        const giveUp = dial((error, socket) => {
+          this.#dialling.delete(giveUp)
+          const told = [error, socket] as Parameters<typeof connected> // one of them is null, as undici has it
+          connected(...told)
+        })
+        this.#dialling.add(giveUp)
+      },
       // Long enough to save the next TLS handshake, shorter than what AI APIs and their edges close after (60 s and more).
       keepAliveTimeout: 30_000,
       pipelining: 1,
@@ -74,19 +87,29 @@ export class Connections {
     const headers: Headers = { connection: 'Upgrade', upgrade: 'websocket' }
     // A credential that was dropped is undefined, and node:http would not take it.
     for (const name in tunnel.headers) if (tunnel.headers[name] !== undefined) headers[name] = tunnel.headers[name]
-    request.headers = headers
-    request.url = tunnel.path
-    const options: TunnelOptions = {
-      target: this.origin,
-      connectTimeout: this.#timeouts.connect,
-      postern: { tunnel, response, socket },
-    }
-    // In place of the end of the client's socket, which the frame makes of every failure.
-    frame.ws(request, socket, head, options, () => {})
+    // Back into the socket, once: whichever upstream takes the tunnel finds it there.
+    if (head.length > 0) socket.unshift(head)
+    const giveUp = this.dial((error, other) => {
+      if (error) return tunnel.onError(error)
+      request.headers = headers
+      request.url = tunnel.path
+      const options: TunnelOptions = {
+        target: this.origin,
+        agent: handing(other!, this.origin),
+        postern: { tunnel, response, socket },
+      }
+      // In place of the end of the client's socket, which the frame makes of every failure.
+      frame.ws(request, socket, nothing, options, () => {})
+    })
+    tunnel.onSent((reason) => {
+      giveUp()
+      tunnel.onError(reason)
+    })
   }
 
   /** Resolves when every connection is closed; what is still under way is cut off. */
   close(): Promise<void> {
+    for (const giveUp of this.#dialling) giveUp()
     return this.#pool.destroy()
   }
 }
@@ -95,11 +118,19 @@ type FrameOptions = { target: URL; postern: { connections: Connections; attempt:
 
 type TunnelOptions = {
   target: URL
-  connectTimeout: number
+  agent: Agent
   postern: { tunnel: Tunnel; response: ServerResponse; socket: Socket }
 }
 
+/** The frame asks an agent for its connection: this one has it already. */
+function handing(socket: Socket, { protocol }: URL): Agent {
+  const agent = new Agent()
+  return Object.assign(agent, { protocol, createConnection: () => socket })
+}
+
 const frame = createProxyServer({})
+
+const nothing = Buffer.alloc(0)
 
 /** How long a client may take to end its side of a tunnel when the other has ended, in ms. */
 const lingering = 2000
