@@ -50,9 +50,9 @@ export function refuseForWantOfUpstream(exchange: LiveExchange, candidates: read
 }
 
 const timeouts = new Set([
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_HEADERS_TIMEOUT',
-  'UND_ERR_BODY_TIMEOUT',
+  'CONNECT_TIMEOUT',
+  'HEADERS_TIMEOUT',
+  'IDLE_TIMEOUT',
   'FIRST_EVENT_TIMEOUT',
   'MESSAGE_TIMEOUT',
   'HANDSHAKE_TIMEOUT',

@@ -26,6 +26,7 @@ describe('a configuration', () => {
       log: { level: 'info' },
       limits: defaultLimits,
       timeouts: { connect: 10_000, headers: 600_000, idle: 180_000, hold: 5000, heartbeat: 10_000 },
+      transport: 'lean',
       trusted_proxies: [],
     })
     assert.deepEqual([upstreams, plugins, notes], [[], [], []])

@@ -88,13 +88,14 @@ export class Upstreams {
   }
 
   async #open(address: URL, { dialect }: Provider): Promise<Target> {
-    const { timeouts } = this.#config.settings
-    const key = `connections ${address.origin} ${timeouts.connect} ${timeouts.headers} ${timeouts.idle}`
+    const { timeouts, transport } = this.#config.settings
+    const { connect, headers, idle } = timeouts
+    const key = `connections ${transport} ${address.origin} ${connect} ${headers} ${idle}`
     let opening = this.#keys.get(key)
     if (!opening) {
       opening = this.#shared.take(
         key,
-        () => new Connections(new URL(address.origin), timeouts),
+        () => new Connections(new URL(address.origin), timeouts, transport),
         (open) => open.close(),
       )
       this.#keys.set(key, opening)
