@@ -121,10 +121,12 @@ export class Connection implements Taker, Flow {
   onHead({ status, headers, isKept, keepAlive }: Head): void {
     if (status < 200) {
       if (++this.#informational > mostInformational) throw failure('BAD_ANSWER', 'too many informational answers')
+      // No request of ours asks for it: whoever sends it may be out of step.
+      if (status === 100) this.#isKept = false
       return
     }
     this.#phase = 'answering'
-    this.#isKept = isKept
+    this.#isKept &&= isKept
     this.#keepAlive = keepAlive
     // It has refused what it has not read, and will not read it: RFC 9112 §9.5.
     if (!isKept && status >= 300) this.#upload?.stop()
