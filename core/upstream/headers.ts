@@ -39,13 +39,13 @@ export function requestHeaders(headers: Readonly<Headers>): Headers {
  */
 export function answerHeaders(raw: readonly Buffer[]): Headers {
   const headers: Headers = {}
-  let named: Set<string> | null = null
+  let connection = ''
   let isCoded = false
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = raw[at]!.toString('latin1').toLowerCase()
     if (hopByHop.has(name)) {
       const value = raw[at + 1]!.toString('latin1')
-      if (name === 'connection') named = namedByConnection(value)
+      if (name === 'connection') connection = connection === '' ? value : `${connection}, ${value}`
       else if (name === 'transfer-encoding') {
         // undici takes off the last coding, chunked, and passes the others on as if there were none.
         if (isCoded || value.trim().toLowerCase() !== 'chunked') throw new Error('an unknown transfer coding')
@@ -55,7 +55,7 @@ export function answerHeaders(raw: readonly Buffer[]): Headers {
     }
     addHeader(headers, name, raw[at + 1]!.toString('latin1'))
   }
-  if (named !== null) for (const name of named) delete headers[name]
+  if (connection !== '') dropNamed(headers, connection)
   return headers
 }
 

@@ -12,8 +12,11 @@ export interface Taker {
   onWhole(hasRest: boolean): void
 }
 
-/** Bytes of a chunk's extensions at the most, as in Node's own parser; they are skipped. */
+/** Bytes of a chunk's extensions at the most, as in Node's own parser. */
 const extensionLimit = 16 * 1024
+/** RFC 9112 §7.1.1, without the white space that it forbids to send. They are dropped; what is none may be the start of a smuggled chunk. */
+const extensions =
+  /^(?:;[!#$%&'*+\-.^_`|~\w]+(?:=(?:[!#$%&'*+\-.^_`|~\w]+|"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)+$/
 /** Bytes of all trailers at the most. */
 const trailerLimit = 16 * 1024
 /** Digits of a chunk's size, zeros in front included: 2⁵² bytes. */
@@ -41,9 +44,9 @@ export class AnswerReader {
   #method = 'GET'
   /** Bytes of the body, or of the chunk, that are still to come. */
   #left = 0
-  /** Digits of a size, or bytes of an extension, so far. */
+  /** Digits of a size so far. */
   #count = 0
-  /** The start of a head that came in pieces, and its last three characters. */
+  /** The start of a head, or of a chunk's extensions, that came in pieces, and its last three characters. */
   #text = ''
   #tail = ''
 
@@ -107,6 +110,7 @@ export class AnswerReader {
     if (head.status < 200) {
       // Nobody asks to switch protocols here: what follows would be none that is known.
       if (head.status === 101) throw failure('BAD_ANSWER', 'a switch of protocols that nobody asked for')
+      if (!head.isKept) throw failure('BAD_ANSWER', 'an informational answer that is the last')
       this.#taker.onHead(head)
       return at
     }
@@ -165,15 +169,19 @@ export class AnswerReader {
     } else if (this.#count === 0) throw failure('BAD_ANSWER', 'a chunk size is none')
     else if (byte === 0x3b) {
       this.#state = 'extension'
-      this.#count = 0
+      this.#text = ';'
     } else this.#expect(byte, cr, 'size LF')
   }
 
   #readExtension(byte: number): void {
-    if (byte === cr) this.#state = 'size LF'
-    else if ((byte < 0x20 && byte !== 0x09) || byte === 0x7f)
-      throw failure('BAD_ANSWER', 'a chunk extension has a control character in it')
-    else if (++this.#count > extensionLimit) throw failure('BAD_ANSWER', 'a chunk extension is too long')
+    if (byte !== cr) {
+      this.#text += String.fromCharCode(byte)
+      if (this.#text.length > extensionLimit) throw failure('BAD_ANSWER', 'a chunk extension is too long')
+      return
+    }
+    if (!extensions.test(this.#text)) throw failure('BAD_ANSWER', 'a chunk extension is none')
+    this.#text = ''
+    this.#state = 'size LF'
   }
 
   #expect(byte: number, wanted: number, next: State): void {
@@ -220,7 +228,7 @@ export class AnswerReader {
     if (bareLineFeed.test(lines) || (this.#text === '' && lines.startsWith('\n')))
       throw failure('BAD_ANSWER', 'a line ends with a bare LF')
     this.#text += lines.slice(this.#tail.length)
-    if (this.#text.length > limit + 2) throw failure('BAD_ANSWER', 'the head is too long')
+    if (this.#text.length > limit + 2) throw failure('BAD_ANSWER', 'a head is too long')
     const taken = from + lines.length - this.#tail.length
     this.#tail = lines.slice(-3)
     if (end === -1) return -1

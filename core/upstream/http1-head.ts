@@ -93,7 +93,9 @@ export function checkTrailers(text: string): void {
     const end = text.indexOf('\r\n', at)
     const colon = text.indexOf(':', at)
     if (colon === -1 || colon > end) throw failure('BAD_ANSWER', 'a trailer line has no colon')
-    fieldOf(text.slice(at, colon))
+    const { kind } = fieldOf(text.slice(at, colon))
+    // RFC 9110 §6.5.1: what frames a message cannot come behind it.
+    if (kind === 'content-length' || kind === 'transfer-encoding') throw failure('BAD_ANSWER', 'a trailer that frames')
     valueOf(text, colon + 1, end)
     at = end + 2
   }
