@@ -126,6 +126,7 @@ export class Connection implements Taker, Flow {
       return
     }
     this.#phase = 'answering'
+    this.#quiet = 0
     this.#isKept &&= isKept
     this.#keepAlive = keepAlive
     // It has refused what it has not read, and will not read it: RFC 9112 §9.5.
@@ -189,7 +190,8 @@ export class Connection implements Taker, Flow {
   }
 
   #read(chunk: Buffer): void {
-    this.#quiet = 0
+    // A head has its time as a whole: bytes of it now and then, or informational answers, win none.
+    if (this.#phase === 'answering') this.#quiet = 0
     this.#hasAnswered = true
     // Nobody has asked for it, and it must answer nobody.
     if (this.#receiver === null) return this.destroy()

@@ -1,6 +1,5 @@
 /** Answers by the thousand, good ones and such as have been spoilt, and what two parsers make of them: ours, and Node's own (llhttp). */
 import { ClientRequest, type IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import type { Headers } from '../plugin.ts'
 import { AnswerReader, type Taker } from './http1-answer.ts'
@@ -127,7 +126,7 @@ export function readNodes({ method, bytes, ends }: Answer): () => Reading {
     path: '/',
     host: 'upstream',
     maxHeaderSize: 2 ** 17,
-    createConnection: () => socket as unknown as Socket, // it is one as far as the client can see
+    createConnection: () => socket,
   })
   request.on('error', (error: NodeJS.ErrnoException) =>
     settle(error.code?.startsWith('HPE_') ? 'refused' : 'cut', error.code),
@@ -195,7 +194,17 @@ export function someCuts(length: number, random: Random): number[] {
 
 const pick = <T>(list: readonly T[], random: Random): T => list[random(list.length)]!
 
-const statuses = ['200 OK', '200 ', '200', '204 No Content', '304 Not Modified', '404 caf\xe9', '500 O K', '999 x', '206 \t']
+const statuses = [
+  '200 OK',
+  '200 ',
+  '200',
+  '204 No Content',
+  '304 Not Modified',
+  '404 caf\xe9',
+  '500 O K',
+  '999 x',
+  '206 \t',
+]
 const fields = [
   'content-type: application/json',
   'Set-Cookie: a=1',
@@ -217,7 +226,10 @@ const fields = [
 ]
 
 function goodAnswer(random: Random): string {
-  const before = random(6) === 0 ? `HTTP/1.1 ${pick(['100 Continue', '103 Early Hints', '102 x'], random)}\r\nlink: </a>\r\n\r\n` : ''
+  const before =
+    random(6) === 0
+      ? `HTTP/1.1 ${pick(['100 Continue', '103 Early Hints', '102 x'], random)}\r\nlink: </a>\r\n\r\n`
+      : ''
   const lines = Array.from({ length: random(6) }, () => pick(fields, random))
   const body = '{"a":1}'.repeat(random(4)).slice(0, random(22))
   const [framing, bytes] = framed(body, random)
@@ -231,7 +243,7 @@ function framed(body: string, random: Random): [framing: string, bytes: string] 
   if (way === 0) return ['', body]
   if (way < 3) return [`Content-Length: ${body.length}`, body]
   let bytes = ''
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     const size = 1 + random(body.length - at)
     const extension = random(5) === 0 ? pick([';a', ';a=1', ';a="x y"', ';'], random) : ''
     bytes += `${size.toString(16)}${extension}\r\n${body.slice(at, at + size)}\r\n`
@@ -241,11 +253,21 @@ function framed(body: string, random: Random): [framing: string, bytes: string] 
   return ['Transfer-Encoding: chunked', `${bytes}0\r\n${trailers}\r\n`]
 }
 
-const spoilers = [
-  ...['\r', '\n', '\r\n', '\r\n\r\n', '\0', ' ', '\t', ':', ';', ',', '+', '-', '0', '7', 'f', 'x', '\x7f', '\x80', '\xff', '"'],
-  ...['content-length: 3\r\n', 'transfer-encoding: chunked\r\n', 'Transfer-Encoding: gzip, chunked\r\n', 'HTTP/1.1 200 OK\r\n'],
-  ...['connection: close\r\n', ' folded\r\n', 'connection: upgrade\r\nupgrade: x\r\n', '0\r\n\r\n', '00000000', 'ffffffff'],
+/** Bytes on which parsers have been known to part. */
+const bytes = '\r|\n|\r\n|\r\n\r\n|\0| |\t|:|;|,|+|-|0|7|f|x|\x7f|\x80|\xff|"'.split('|')
+const lines = [
+  'content-length: 3\r\n',
+  'transfer-encoding: chunked\r\n',
+  'Transfer-Encoding: gzip, chunked\r\n',
+  'HTTP/1.1 200 OK\r\n',
+  'connection: close\r\n',
+  ' folded\r\n',
+  'connection: upgrade\r\nupgrade: x\r\n',
+  '0\r\n\r\n',
+  '00000000',
+  'ffffffff',
 ]
+const spoilers = [...bytes, ...lines]
 
 function spoilt(text: string, random: Random): string {
   const at = random(text.length + 1)

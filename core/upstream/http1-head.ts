@@ -60,7 +60,7 @@ export function readHead(text: string, method: string): Head {
   let connection = ''
   let keepAlive: number | null = null
   let fields = 0
-  for (let at = lineEnd + 2; at < text.length; ) {
+  for (let at = lineEnd + 2; at < text.length;) {
     const end = text.indexOf('\r\n', at)
     const colon = text.indexOf(':', at)
     if (colon === -1 || colon > end) throw failure('BAD_ANSWER', 'a header line has no colon')
@@ -73,8 +73,9 @@ export function readHead(text: string, method: string): Head {
       if (length !== null || !lengthForm.test(value)) throw failure('BAD_ANSWER', 'Content-Length is no length')
       length = headers[name] = value
     } else if (kind === 'transfer-encoding') {
-      // Codings beside chunked would travel on as if there were none.
-      if (coding !== null || value.toLowerCase() !== 'chunked') throw failure('BAD_ANSWER', 'an unknown transfer coding')
+      // Codings beside chunked would travel on as if there were none. With a tab beside it, parsers differ in whether it is the word.
+      if (coding !== null || value.toLowerCase() !== 'chunked' || text.charCodeAt(end - 1) === 0x09)
+        throw failure('BAD_ANSWER', 'an unknown transfer coding')
       coding = value
     } else if (kind === 'connection') connection = connection === '' ? value : `${connection}, ${value}`
     else if (kind === 'keep-alive') keepAlive = secondsOf(value)
@@ -89,7 +90,7 @@ export function readHead(text: string, method: string): Head {
 
 /** Checks the fields behind the last chunk. They are dropped: nothing that was promised before the body may be changed after it. */
 export function checkTrailers(text: string): void {
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const end = text.indexOf('\r\n', at)
     const colon = text.indexOf(':', at)
     if (colon === -1 || colon > end) throw failure('BAD_ANSWER', 'a trailer line has no colon')

@@ -122,8 +122,10 @@ describe('a connection', () => {
 
 describe('a server that closes as it is asked', () => {
   /** Answers the first request of each connection, and does the other thing at the second. */
-  const once = (act: Act): Act => (socket, request, count) =>
-    count === 1 ? void socket.write(answer()) : act(socket, request, count)
+  const once =
+    (act: Act): Act =>
+    (socket, request, count) =>
+      count === 1 ? void socket.write(answer()) : void act(socket, request, count)
 
   for (const [what, act] of [
     ['ends the connection', (socket) => void socket.end()],
@@ -165,7 +167,7 @@ describe('a server that closes as it is asked', () => {
   })
 
   test('and has begun to answer is not asked twice', async () => {
-    await using upstream = await rawUpstream(once((socket) => socket.end('HTTP/1.1 ')))
+    await using upstream = await rawUpstream(once((socket) => void socket.end('HTTP/1.1 ')))
     await using pool = testPool(upstream.origin)
     await ask(pool).done
     const heard = await ask(pool, { method: 'GET', body: null }).done

@@ -73,14 +73,15 @@ export class Http1Pool implements HttpClient, Owner, Flow {
   }
 
   send(sending: Sending, receiver: Receiver): void {
-    if (this.#isClosed) return receiver.onError(failure('UPSTREAM_CLOSED', 'the connections to this upstream are closed'))
+    if (this.#isClosed)
+      return receiver.onError(failure('UPSTREAM_CLOSED', 'the connections to this upstream are closed'))
     const now = performance.now()
     const connection = this.#pop(now)
     if (connection === null) return this.#wait({ sending, receiver, wantsNew: false })
     if (now - connection.idleSince < restedAfter) return connection.ask(sending, receiver)
     this.#checking++
     this.#wait({ sending, receiver, wantsNew: false })
-    setImmediate(() => {
+    afterNextLook(() => {
       this.#checking--
       if (connection.isFree) this.#offer(connection)
       else this.#dialMore()
@@ -204,6 +205,11 @@ export class Http1Pool implements HttpClient, Owner, Flow {
     this.#timer = null
     this.#closed?.()
   }
+}
+
+/** When the system has been asked for news of all sockets. Whoever is told of one socket is still before that: hence two turns, not one. */
+function afterNextLook(then: () => void): void {
+  setImmediate(() => setImmediate(then))
 }
 
 /** So many looks that at least `ms` have passed, whatever part of a period had gone at the first. */

@@ -30,7 +30,8 @@ const safe: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 /** The head of a request, as latin1, with the empty line behind it. Throws BAD_REQUEST. */
 export function writeHead({ method, path, headers, body }: Sending, host: string): string {
   if (!token.test(method)) throw failure('BAD_REQUEST', 'the method is none')
-  if (illegalInPath.test(path) || path === '') throw failure('BAD_REQUEST', 'the path has a space or a control character in it')
+  if (illegalInPath.test(path) || path === '')
+    throw failure('BAD_REQUEST', 'the path has a space or a control character in it')
   let head = `${method} ${path} HTTP/1.1\r\n${line('host', textOf(headers.host) ?? host)}connection: keep-alive\r\n`
   for (const name in headers) {
     const value = headers[name]

@@ -7,7 +7,7 @@ import { Http1Pool, type PoolOptions } from './http1-pool.ts'
 import { plainDial } from './plain-dial.ts'
 
 /** What an upstream does with one request: its bytes as far as they are here, and which one of its connection it is. */
-export type Act = (socket: Socket, request: string, count: number) => void
+export type Act = (socket: Socket, request: string, count: number) => void | Promise<void>
 
 export interface RawUpstream extends AsyncDisposable {
   readonly origin: URL
@@ -33,7 +33,7 @@ export async function rawUpstream(act: Act): Promise<RawUpstream> {
       requests.push(text)
       const request = text
       text = ''
-      act(socket, request, ++count)
+      void act(socket, request, ++count)
     })
     socket.on('error', () => {})
     socket.on('end', () => socket.end())
@@ -65,10 +65,10 @@ export class Heard implements Receiver {
   /** How often the end was told: once, whatever happens. */
   ends = 0
   flow: Flow | null = null
-  readonly done: Promise<this>
+  readonly done: Promise<Heard>
   /** What is answered to a piece: false asks for a pause. */
   flows: (heard: Heard) => boolean = () => true
-  #end!: (it: this) => void
+  #end!: (it: Heard) => void
 
   constructor() {
     this.done = new Promise((resolve) => (this.#end = resolve))
