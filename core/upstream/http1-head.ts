@@ -74,7 +74,7 @@ export function readHead(text: string, method: string): Head {
       length = headers[name] = value
     } else if (kind === 'transfer-encoding') {
       // Codings beside chunked would travel on as if there were none. With a tab beside it, parsers differ in whether it is the word.
-      if (coding !== null || value.toLowerCase() !== 'chunked' || text.charCodeAt(end - 1) === 0x09)
+      if (coding !== null || value.toLowerCase() !== 'chunked' || text.slice(colon, end).includes('\t'))
         throw failure('BAD_ANSWER', 'an unknown transfer coding')
       coding = value
     } else if (kind === 'connection') connection = connection === '' ? value : `${connection}, ${value}`
