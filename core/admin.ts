@@ -6,6 +6,7 @@ import { render } from './config/problems.ts'
 import { settingsOf } from './commands/gates.ts'
 import { flushPrefix } from './commands/sticky.ts'
 import { evaluateGates, readGateHistory } from './gates.ts'
+import { levels } from './observe/log.ts'
 import { metricsContentType } from './observe/metrics.ts'
 import { redactText } from './observe/redact.ts'
 import type { ownPaths, PageMethod, PluginPage } from './pages.ts'
@@ -25,6 +26,8 @@ const pages: Readonly<Record<(typeof ownPaths)[number], { readonly method: PageM
   '/gates': { method: 'GET', tell: gates },
   '/configuration': { method: 'GET', tell: async (sidecar) => [200, await configuration(sidecar)] },
   '/sticky/flush': { method: 'POST', tell: flush },
+  '/log/level': { method: 'POST', tell: setLevel },
+  '/log/reopen': { method: 'POST', tell: reopen },
 }
 
 /** A gateway's own page, or a plugin's; both are guarded alike. */
@@ -117,12 +120,12 @@ function harden(response: ServerResponse): void {
 }
 
 /** 200 as long as the process can answer: a refused configuration does not make a sidecar unhealthy, it is only told. */
-function health({ server, retiring, lastProblem, startedAt }: Sidecar): Told {
+function health({ server, retiring, lastProblem, startedAt, stoppedAt }: Sidecar): Told {
   const { config, exchanges, builtAt } = server.gateway
   return [
     200,
     {
-      status: 'ok',
+      status: stoppedAt === null ? 'ok' : 'draining',
       configuration: {
         file: config.file,
         version: config.version,
@@ -135,9 +138,12 @@ function health({ server, retiring, lastProblem, startedAt }: Sidecar): Told {
         problems: lastProblem.problems.map((problem) => ({ ...problem, text: render(problem) })),
       },
       exchanges: exchanges.length,
+      draining: stoppedAt === null ? null : { since: new Date(stoppedAt).toISOString(), waits: server.gateway.waits },
       retiring: [...retiring].map((gateway) => ({
         version: gateway.config.version,
         exchanges: gateway.exchanges.length,
+        since: new Date(gateway.retiredAt ?? Date.now()).toISOString(),
+        waits: gateway.waits,
       })),
       uptime_s: Math.round((Date.now() - startedAt) / 1000),
     },
@@ -167,4 +173,20 @@ async function gates({ server }: Sidecar): Promise<Told> {
 async function flush({ server }: Sidecar, query: URLSearchParams): Promise<Told> {
   const asked = { tenant: query.get('tenant') ?? undefined, session: query.get('session') ?? undefined }
   return [200, { flushed: await server.gateway.backing.store.deletePrefix(flushPrefix(asked)) }]
+}
+
+/** Until the next reload, which takes the level of gateway.yaml. */
+function setLevel(sidecar: Sidecar, query: URLSearchParams): Told {
+  const asked = query.get('level')
+  const level = levels.find((one) => one === asked)
+  if (level === undefined) return [400, { error: `level is one of ${levels.join(', ')}` }]
+  sidecar.setLogLevel(level)
+  return [200, { level }]
+}
+
+/** What throws is a sentence. */
+function reopen(sidecar: Sidecar): Told {
+  sidecar.reopenLog()
+  const { file = null } = sidecar.server.gateway.config.settings.log
+  return [200, { file }]
 }

@@ -34,6 +34,8 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
     body: overlayOf(body),
   }
   const instead = route.onUpstreamRequest && (await route.onUpstreamRequest(exchange, outgoing))
+  // What is edited from here on no plugin has edited.
+  exchange.hook = null
   if (instead?.kind === 'retry') exchange.attempt--
   if (instead) return instead
   const { headers } = outgoing

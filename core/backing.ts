@@ -3,6 +3,7 @@ import { openAccess, type Access } from './access/access.ts'
 import type { Config } from './config/load.ts'
 import type { Settings } from './config/schema.ts'
 import type { Database } from './database/database.ts'
+import type { Group } from './ending.ts'
 import type { House } from './gateway.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
@@ -15,21 +16,27 @@ export interface Backing {
   readonly upstreams: Upstreams
   /** Opened for the first plugin that asks who may call. */
   access(): Promise<Access>
-  /** Lets go of all; the last gateway that shares a part closes it. */
-  end(): Promise<void>
+  /** What has to be let go of: the store, and last of all the database. The last gateway that shares a part closes it. */
+  groups(): readonly Group[]
 }
 
 /** Opens store and database, once per setting, and waits for neither: a gateway listens while they are still coming up. */
 export async function openBacking(config: Config, { shared, log, isOnlyRead = false }: House): Promise<Backing> {
   const { settings } = config
-  const taken: string[] = []
-  const take = <T>(key: string, open: () => T | Promise<T>, close: (it: T) => void | Promise<void>): Promise<T> => {
-    taken.push(key)
+  const releases: Partial<Record<'access' | 'store' | 'database', () => Promise<void>>> = {}
+  const take = <T>(
+    part: keyof typeof releases,
+    key: string,
+    open: () => T | Promise<T>,
+    close: (it: T) => void | Promise<void>,
+  ): Promise<T> => {
+    releases[part] = () => shared.release(key)
     return shared.take(key, open, close)
   }
   const setting = settings.database.reveal()
   const wanted = isOnlyRead ? 'memory' : settings.store.reveal()
   const store = await take(
+    'store',
     `store ${wanted}`,
     () => openStore(wanted, log),
     (open) => open.close(),
@@ -38,6 +45,7 @@ export async function openBacking(config: Config, { shared, log, isOnlyRead = fa
     setting === 'none'
       ? null
       : await take(
+          'database',
           `database ${settings.migrate} ${setting}`,
           () => (isOnlyRead ? openNothing() : openPrepared(setting, settings.migrate, log)),
           (open) => open.close(),
@@ -52,13 +60,21 @@ export async function openBacking(config: Config, { shared, log, isOnlyRead = fa
       (access ??= openAccess(
         config.keys,
         { store, database },
-        (open, close) => take(`access ${setting}`, open, close),
+        (open, close) => take('access', `access ${setting}`, open, close),
         log,
       )),
-    async end() {
-      await upstreams.close()
-      for (const key of taken.toReversed()) await shared.release(key)
-    },
+    groups: () => [
+      {
+        within: 1000,
+        parts: [
+          { name: 'connections to upstreams', end: () => upstreams.close() },
+          { name: 'who may call', end: () => releases.access?.() },
+        ],
+      },
+      { within: 1000, parts: [{ name: 'the store', end: () => releases.store?.() }] },
+      // PostgreSQL may be a child of ours, and writes down what it holds before it ends.
+      { within: 3000, parts: [{ name: 'the database', end: () => releases.database?.() }] },
+    ],
   }
 }
 

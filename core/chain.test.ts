@@ -9,10 +9,15 @@ import {
   refine,
   type Ask,
   type Link,
+  type Walk,
 } from './chain.ts'
 import type { Exchange } from './plugin.ts'
 
-const exchange = {} as Exchange // chains only hand it on
+const exchange = walk() // what is noted on it matters to some tests, which make their own
+function walk(): Exchange & Walk {
+  const noted: Walk = { hook: null, isPending: false, answeredBy: null, said: [], attempt: 0 }
+  return noted as Exchange & Walk // chains hand it on and note on it
+}
 const chainOf = <S, R>(...hooks: Ask<S, R>[]): Link<Ask<S, R>>[] =>
   hooks.map((hook, at) => ({ plugin: `plugin-${at}`, hook }))
 
@@ -132,5 +137,52 @@ describe('where everyone takes part', () => {
     )?.(exchange, 'y')
     assert.deepEqual(seen, ['x', 'y'])
     assert.deepEqual(told, ['plugin-0:onEvent', 'plugin-0:onEnd', 'plugin-1:onEnd'])
+  })
+})
+
+describe('what a chain notes of an exchange', () => {
+  test('is who has answered: the first, with its phase', async () => {
+    for (const second of [says(1), saysLater(1)]) {
+      const noted = walk()
+      await firstAnswer<void, Yes>('onBody', chainOf<void, Yes | undefined | Promise<Yes>>(silent, second))?.(noted)
+      assert.deepEqual(noted.answeredBy, { plugin: 'plugin-1', phase: 'onBody' })
+      await firstAnswer<void, Yes>('onUpstreamRequest', chainOf<void, Yes>(says(2)))?.(noted)
+      assert.deepEqual(noted.answeredBy, { plugin: 'plugin-1', phase: 'onBody' })
+    }
+  })
+
+  test('is who wants another attempt, which is no answer', async () => {
+    const noted = { ...walk(), attempt: 2 }
+    const wants = () => ({ kind: 'retry' })
+    const links = chainOf<void, object | undefined>(silent, wants, wants)
+    await everyoneAsked<void, object>('onUpstreamResult', links)?.(noted)
+    assert.equal(noted.answeredBy, null)
+    assert.deepEqual(noted.said, [
+      { plugin: 'plugin-1', phase: 'onUpstreamResult', attempt: 2, what: 'retry', field: null },
+    ])
+  })
+
+  test('is which hook has not come back, and that it has', async () => {
+    const noted = walk()
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    const asked = everyoneInTurn<void>(
+      'onEnd',
+      chainOf<void, void | Promise<void>>(silent, () => promise),
+      assert.fail,
+    )?.(noted)
+    assert.deepEqual([noted.hook, noted.isPending], [{ plugin: 'plugin-1', phase: 'onEnd' }, true])
+    resolve(undefined)
+    await asked
+    assert.equal(noted.isPending, false)
+    const failing = chainOf<void, Promise<Yes>>(() => Promise.reject(new Error('boom')))
+    await assert.rejects(async () => firstAnswer<void, Yes>('onBody', failing)?.(noted))
+    assert.equal(noted.isPending, false, 'nor where it rejects')
+  })
+
+  test('is bounded', () => {
+    const noted = walk()
+    const chain = firstAnswer<void, Yes>('onUpstreamRequest', chainOf<void, Yes>(says(1)))
+    for (let at = 0; at < 100; at++) void chain?.(noted)
+    assert.equal(noted.said.length, 64)
   })
 })

@@ -2,7 +2,7 @@
  * Four ways in which several answers become one. A chain is compiled once per gateway from the hooks that joined a phase, in
  * the order in which they shall be asked; a phase nobody joined is null and costs nothing. Only promises are awaited.
  */
-import type { Exchange, Maybe, Phase, SessionMessage } from './plugin.ts'
+import type { Exchange, Maybe, Phase, Said, SessionMessage, Speaker } from './plugin.ts'
 
 /** A hook and the plugin it belongs to. */
 export interface Link<H> {
@@ -11,6 +11,40 @@ export interface Link<H> {
 }
 
 export type Ask<S, R> = (exchange: Exchange, subject: S) => R
+
+/** A compiled chain: it notes on the exchange who is asked, and who has answered. */
+export type Chain<S, R> = (exchange: Exchange & Walk, subject: S) => R
+
+/** What chains note of an exchange while it walks. Each is one assignment: whoever wants to know looks when it matters. */
+export interface Walk {
+  /** The hook that was asked last; several are never asked at the same time. */
+  hook: Speaker | null
+  /** Whether that hook has promised an answer and not given it yet. */
+  isPending: boolean
+  /** Who gave the answer in place of an upstream. The first counts. */
+  answeredBy: Speaker | null
+  said: Said[]
+  attempt: number
+}
+
+/** Words that are kept of one exchange: a plugin that edits a field per event must not grow without end. */
+const mostSaid = 64
+
+/** Notes what a plugin has said. */
+export function note(walk: Walk, by: Speaker | null, what: Said['what'], field: string | null): void {
+  if (by === null || walk.said.length >= mostSaid) return
+  walk.said.push({ plugin: by.plugin, phase: by.phase, attempt: walk.attempt, what, field })
+}
+
+interface Step<H> {
+  readonly at: Speaker
+  readonly hook: H
+}
+
+/** What `Walk.hook` points to is made once, here. */
+function stepsOf<H>(phase: Phase, links: readonly Link<H>[]): Step<H>[] {
+  return links.map(({ plugin, hook }) => ({ at: { plugin, phase }, hook }))
+}
 
 /** A hook threw: a defect of a plugin, never of the client. Names the plugin and the phase. */
 export class HookError extends Error {
@@ -28,39 +62,54 @@ export class HookError extends Error {
 export function firstAnswer<S, R extends object>(
   phase: Phase,
   links: readonly Link<Ask<S, Maybe<R>>>[],
-): Ask<S, Maybe<R>> | null {
+): Chain<S, Maybe<R>> | null {
   if (links.length === 0) return null
+  const steps = stepsOf(phase, links)
   return (exchange, subject) => ask(exchange, subject, 0)
 
-  function ask(exchange: Exchange, subject: S, from: number): Maybe<R> {
-    for (let at = from; at < links.length; at++) {
-      const answer = call(phase, links[at]!, exchange, subject)
+  function ask(exchange: Exchange & Walk, subject: S, from: number): Maybe<R> {
+    for (let at = from; at < steps.length; at++) {
+      const answer = call(steps[at]!, exchange, subject)
       if (isPromise<R | void | undefined>(answer))
-        return answer.then((settled) => (settled ? settled : ask(exchange, subject, at + 1)))
-      if (answer) return answer
+        return answer.then((settled) =>
+          settled ? counted(exchange, steps[at]!.at, settled) : ask(exchange, subject, at + 1),
+        )
+      if (answer) return counted(exchange, steps[at]!.at, answer)
     }
     return undefined
   }
+}
+
+/** The answer, whose giver is noted. */
+function counted<R extends object>(walk: Walk, by: Speaker, answer: R): R {
+  const isRetry = 'kind' in answer && answer.kind === 'retry'
+  if (!isRetry) walk.answeredBy ??= by
+  note(walk, by, isRetry ? 'retry' : 'answer', null)
+  return answer
 }
 
 /** Everyone is asked, one after the other; the first answer counts. */
 export function everyoneAsked<S, R extends object>(
   phase: Phase,
   links: readonly Link<Ask<S, Maybe<R>>>[],
-): Ask<S, Maybe<R>> | null {
+): Chain<S, Maybe<R>> | null {
   if (links.length === 0) return null
+  const steps = stepsOf(phase, links)
   return (exchange, subject) => ask(exchange, subject, 0, undefined)
 
-  function ask(exchange: Exchange, subject: S, from: number, first: R | undefined): Maybe<R> {
-    let counted = first
-    for (let at = from; at < links.length; at++) {
-      const answer = call(phase, links[at]!, exchange, subject)
+  function ask(exchange: Exchange & Walk, subject: S, from: number, before: R | undefined): Maybe<R> {
+    let first = before
+    for (let at = from; at < steps.length; at++) {
+      const step = steps[at]!
+      const answer = call(step, exchange, subject)
       if (isPromise<R | void | undefined>(answer)) {
-        return answer.then((settled) => ask(exchange, subject, at + 1, counted ?? (settled || undefined)))
+        return answer.then((settled) =>
+          ask(exchange, subject, at + 1, first ?? (settled ? counted(exchange, step.at, settled) : undefined)),
+        )
       }
-      counted ??= answer ?? undefined
+      if (answer) first ??= counted(exchange, step.at, answer)
     }
-    return counted
+    return first
   }
 }
 
@@ -68,14 +117,15 @@ export function everyoneAsked<S, R extends object>(
 export function refine<S extends object>(
   phase: Phase,
   links: readonly Link<Ask<S, S | void | Promise<S | void>>>[],
-): Ask<S, S | Promise<S>> | null {
+): Chain<S, S | Promise<S>> | null {
   if (links.length === 0) return null
+  const steps = stepsOf(phase, links)
   return (exchange, subject) => ask(exchange, subject, 0)
 
-  function ask(exchange: Exchange, subject: S, from: number): S | Promise<S> {
+  function ask(exchange: Exchange & Walk, subject: S, from: number): S | Promise<S> {
     let refined = subject
-    for (let at = from; at < links.length; at++) {
-      const answer = call(phase, links[at]!, exchange, refined)
+    for (let at = from; at < steps.length; at++) {
+      const answer = call(steps[at]!, exchange, refined)
       if (isPromise<S | void>(answer)) return answer.then((settled) => ask(exchange, settled || refined, at + 1))
       refined = answer ?? refined
     }
@@ -89,16 +139,17 @@ export function refine<S extends object>(
  */
 export function eachMessage(
   links: readonly Link<Ask<SessionMessage, SessionMessage | null | void>>[],
-): Ask<SessionMessage, SessionMessage | null> | null {
+): Chain<SessionMessage, SessionMessage | null> | null {
   if (links.length === 0) return null
-  const upwards = links.toReversed()
+  const downwards = stepsOf('onMessage', links)
+  const upwards = downwards.toReversed()
   return (exchange, message) => {
     let passed = message
-    for (const link of message.from === 'client' ? links : upwards) {
-      const made = call('onMessage', link, exchange, passed)
+    for (const step of message.from === 'client' ? downwards : upwards) {
+      const made = call(step, exchange, passed)
       // The contract has it synchronous; a promise here is a defect of the plugin's.
       if (made instanceof Promise)
-        throw new HookError(link.plugin, 'onMessage', new TypeError('it must answer at once'))
+        throw new HookError(step.at.plugin, 'onMessage', new TypeError('it must answer at once'))
       if (made === null) return null
       passed = made ?? passed
     }
@@ -129,41 +180,52 @@ export function everyoneInTurn<S>(
   phase: Phase,
   links: readonly Link<Ask<S, void | Promise<void>>>[],
   failed: (exchange: Exchange, error: HookError) => void,
-): Ask<S, void | Promise<void>> | null {
+): Chain<S, void | Promise<void>> | null {
   if (links.length === 0) return null
+  const steps = stepsOf(phase, links)
   return (exchange, subject) => ask(exchange, subject, 0)
 
-  function ask(exchange: Exchange, subject: S, from: number): void | Promise<void> {
-    for (let at = from; at < links.length; at++) {
+  function ask(exchange: Exchange & Walk, subject: S, from: number): void | Promise<void> {
+    for (let at = from; at < steps.length; at++) {
+      const step = steps[at]!
       try {
-        const pending = call(phase, links[at]!, exchange, subject)
+        const pending = call(step, exchange, subject)
         if (isPromise<void>(pending)) {
           return pending
-            .catch((error: unknown) => failed(exchange, asHookError(links[at]!.plugin, phase, error)))
+            .catch((error: unknown) => failed(exchange, asHookError(step.at, error)))
             .then(() => ask(exchange, subject, at + 1))
         }
       } catch (error) {
-        failed(exchange, asHookError(links[at]!.plugin, phase, error))
+        failed(exchange, asHookError(step.at, error))
       }
     }
   }
 }
 
 /** Calls a hook; whatever it throws or rejects with becomes a HookError. */
-function call<S, R>(phase: Phase, link: Link<Ask<S, R>>, exchange: Exchange, subject: S): R {
+function call<S, R>({ at, hook }: Step<Ask<S, R>>, exchange: Exchange & Walk, subject: S): R {
+  exchange.hook = at
   try {
-    const answer = link.hook(exchange, subject)
+    const answer = hook(exchange, subject)
     if (!isThenable(answer)) return answer
+    exchange.isPending = true
     // The hook's own answer, but a native promise whatever it was, and with another rejection.
-    return Promise.resolve(answer).catch((error: unknown) => {
-      throw asHookError(link.plugin, phase, error)
-    }) as R
+    return Promise.resolve(answer).then(
+      (settled) => {
+        exchange.isPending = false
+        return settled
+      },
+      (error: unknown) => {
+        exchange.isPending = false
+        throw asHookError(at, error)
+      },
+    ) as R
   } catch (error) {
-    throw asHookError(link.plugin, phase, error)
+    throw asHookError(at, error)
   }
 }
 
-function asHookError(plugin: string, phase: Phase, error: unknown): HookError {
+function asHookError({ plugin, phase }: Speaker, error: unknown): HookError {
   return error instanceof HookError ? error : new HookError(plugin, phase, error)
 }
 

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Settings } from './config/schema.ts'
+import { mostConnections } from './overload.ts'
 import { refuse, type Refusal } from './reply.ts'
 import { plainAnswer, refusalOfParser } from './strict.ts'
 
@@ -18,6 +19,9 @@ const leastProgress = 4096
 
 /** How often slow connections are looked for, in ms. */
 const sweepInterval = 500
+
+/** For all clients together, where `limits.all_connections` is absent. */
+const ofProcess = mostConnections()
 
 /** What is known of a connection. */
 interface Client {
@@ -58,7 +62,12 @@ export class Clients {
   /** A connection has come. It is turned away where its address has as many as it may. */
   enter(socket: Socket): void {
     const { address } = this.#of(socket)
-    const { connections } = this.#limits()
+    const { connections, all_connections: all = ofProcess } = this.#limits()
+    if (this.#open.size > all)
+      return this.end(
+        socket,
+        refuse(503, 'TOO_MANY_CONNECTIONS', 'This gateway has too many connections', { 'retry-after': '1' }),
+      )
     if (connections === undefined || this.#byAddress.get(address)! <= connections) return
     // A Unix socket has no addresses.
     if (address === '' || this.#isTrusted(address)) return

@@ -95,6 +95,13 @@ export const errors = {
     message: 'The answer took longer than this gateway allows',
     remedy: 'Raise timeouts.total, or leave it out: then only silence is limited.',
   },
+  OVERLOADED: {
+    status: 503,
+    message: 'The gateway has too much to do',
+    remedy:
+      'Come again after the seconds of Retry-After. If it lasts: more memory (limits.memory), more sidecars, or a lower priority for what can wait; ' +
+      'the log and postern_pressure_ratio say which limit it is.',
+  },
   DRAINING: {
     status: 503,
     message: 'The gateway is shutting down',

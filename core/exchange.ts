@@ -1,10 +1,11 @@
 /** One request's life as data. The contract's Exchange, and what only the gateway may touch. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { unreadBody } from './body/body.ts'
+import { unreadBody, type Edited } from './body/body.ts'
+import { note, type Walk } from './chain.ts'
 import type { FarSide } from './client.ts'
 import { ClientGone } from './errors.ts'
 import type { Gateway } from './gateway.ts'
-import type { Body, Exchange, Facts, Failure, Headers, Log, PassedOver, Upstream } from './plugin.ts'
+import type { Body, Exchange, Facts, Failure, Headers, Log, PassedOver, Said, Speaker, Upstream } from './plugin.ts'
 import type { Relay } from './relay.ts'
 import type { Route } from './route.ts'
 
@@ -25,7 +26,7 @@ export interface Arrival {
 
 const none: readonly never[] = Object.freeze([])
 
-export class LiveExchange implements Exchange {
+export class LiveExchange implements Exchange, Walk, Edited {
   readonly kind: Exchange['kind']
   readonly id: string
   readonly method: string
@@ -47,6 +48,13 @@ export class LiveExchange implements Exchange {
   upstream: Upstream | null = null
   failures: readonly Failure[] = none
   passedOver: PassedOver[] = []
+  hook: Speaker | null = null
+  isPending = false
+  answeredBy: Speaker | null = null
+  said: Said[] = []
+  checkedAt = 0
+  readAt = 0
+  informedAt = 0
   status = 0
   error: Error | null = null
   /** Bytes of the answer's body that were sent. */
@@ -109,7 +117,17 @@ export class LiveExchange implements Exchange {
   }
 
   passOver(upstream: Upstream, reason: string, more: { wait?: number; isLimited?: boolean } = {}): void {
-    this.passedOver.push({ upstream, reason, wait: more.wait ?? null, isLimited: more.isLimited ?? false })
+    this.passedOver.push({
+      upstream,
+      reason,
+      wait: more.wait ?? null,
+      isLimited: more.isLimited ?? false,
+      by: this.hook?.plugin ?? null,
+    })
+  }
+
+  edited(field: string): void {
+    note(this, this.hook, 'edit', field)
   }
 
   /** Ends what is under way upstream, because another answer is given. */

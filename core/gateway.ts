@@ -6,23 +6,32 @@ import type { Backing } from './backing.ts'
 import { watchExchanges } from './clock.ts'
 import type { Config } from './config/load.ts'
 import type { HookError } from './chain.ts'
+import type { Hurry } from './ending.ts'
 import { LiveExchange, type Arrival, type FactSheet } from './exchange.ts'
 import { exchangeMetrics, type ExchangeMetrics } from './observe/exchanges.ts'
 import type { RootLog } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
 import type { Pages } from './pages.ts'
+import type { Overload } from './overload.ts'
 import type { Log, Upstream } from './plugin.ts'
 import type { Claim, Provider } from './provider.ts'
 import { compileRoute, type Joined, type Route } from './route.ts'
 import { setUp, type SetUp } from './setup.ts'
 import type { Shared } from './shared.ts'
 import type { Target, Upstreams } from './upstream/upstreams.ts'
+import { waitsOf, type Waits } from './waits.ts'
 
 /** What all gateways of a process have in common. */
 export interface House {
   readonly shared: Shared
   readonly log: RootLog
   readonly metrics: MetricsRegistry
+  readonly overload: Overload
+  /**
+   * Begins when the process shall end: from then on whatever ends has a deadline. Before that a gateway that a reload has replaced
+   * takes its time, as its exchanges do. Absent: deadlines count at once.
+   */
+  readonly hurry?: Hurry
   /** Nothing shall be asked or written: it is only said what a configuration compiles to. */
   readonly isOnlyRead?: boolean
 }
@@ -35,7 +44,7 @@ export async function buildGateway(config: Config, house: House): Promise<Gatewa
 
 export class Gateway {
   readonly config: Config
-  readonly log: Log
+  readonly log: RootLog
   readonly builtAt = Date.now()
   /** Providers in the order of the list, each with its chains. */
   readonly routes: readonly Route[]
@@ -51,13 +60,16 @@ export class Gateway {
   readonly #facts: FactSheet
   readonly #endWatch: () => void
   readonly metrics: ExchangeMetrics
-  #retired: Promise<void> | null = null
+  readonly overload: Overload
+  #retired: Promise<readonly string[]> | null = null
+  #retiredAt: number | null = null
   #empty: (() => void) | null = null
 
   constructor(config: Config, house: House, ready: SetUp) {
     this.config = config
     this.log = house.log
     this.metrics = exchangeMetrics(house.metrics)
+    this.overload = house.overload
     this.#ready = ready
     this.#upstreams = ready.backing.upstreams
     const list: Joined[] = ready.joined
@@ -112,19 +124,38 @@ export class Gateway {
     return this.#ready.backing
   }
 
-  /** No new exchange comes. Resolves when the last one has ended and everything of this gateway is closed. */
-  retire(): Promise<void> {
+  /** When it was told to retire, in ms since 1970; null while it is the one that exchanges enter. */
+  get retiredAt(): number | null {
+    return this.#retiredAt
+  }
+
+  /** What keeps it from its end: exchanges, or parts of plugins that have not closed. */
+  get waits(): Waits & { readonly parts: readonly string[] } {
+    return { ...waitsOf(this.exchanges), parts: this.#ready.pending }
+  }
+
+  /**
+   * No new exchange comes. Resolves when the last one has ended and everything of this gateway is closed, with the names of what did
+   * not end as it should.
+   */
+  retire(): Promise<readonly string[]> {
     return (this.#retired ??= this.#end())
   }
 
-  async #end(): Promise<void> {
+  /** Waits for its exchanges no longer: what is queued shall still be written. They may go on, and find everything closed. */
+  giveUp(): void {
+    this.#empty?.()
+  }
+
+  async #end(): Promise<readonly string[]> {
+    this.#retiredAt = Date.now()
     if (this.exchanges.length > 0) {
       await new Promise<void>((resolve) => {
         this.#empty = resolve
       })
     }
     this.#endWatch()
-    await this.#ready.end()
+    return this.#ready.end()
   }
 
   /** The first provider of the list that knows the path; else the first that would pass it on. */
@@ -163,7 +194,7 @@ function isUnder(path: string, prefix: string): boolean {
 function factSheet(config: Config): FactSheet {
   const names = config.plugins.flatMap(({ plugin }) => [...plugin.reads, ...plugin.mayRead, ...plugin.writes])
   // The gateway's own log and metrics look at these, whoever is mounted.
-  const own = { provider: null, claim: null, model: null, stream: null, usage: null, principal: null }
+  const own = { provider: null, claim: null, model: null, stream: null, usage: null, principal: null, priority: null }
   const sheet = { ...own, ...Object.fromEntries(names.map((name) => [name, null])) }
   return sheet as unknown as FactSheet // the plugins' declarations are what Facts is made of
 }

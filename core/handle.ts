@@ -1,5 +1,6 @@
 /** One exchange's walk, from top to bottom. This file is the architecture. */
 import { ask, pause, remember, type Answer } from './ask.ts'
+import { JsonBody } from './body/body.ts'
 import { takeBody } from './body/take.ts'
 import { deliver, giveUp } from './deliver.ts'
 import { fault } from './errors.ts'
@@ -35,15 +36,20 @@ export async function handle(exchange: LiveExchange): Promise<void> {
 async function answerTo(exchange: LiveExchange): Promise<Answer> {
   const { route, gateway, facts } = exchange
   const early = route.onRequest && (await route.onRequest(exchange))
+  exchange.checkedAt = performance.now()
   if (early) return early
+  const tooMuch = gateway.overload.admit(facts.priority, Number(exchange.headers['content-length'] ?? 0))
+  if (tooMuch) return tooMuch
   if (!route.provider) return fault('NO_ROUTE', `${exchange.method} ${exchange.path}`)
   if (facts.claim?.websocket === 'turns' && !exchange.far)
     return fault('UPGRADE_REQUIRED', '', { upgrade: 'websocket' })
 
   const taken = exchange.far ? exchange.far.take(exchange) : await takeBody(exchange)
   if (taken.kind === 'switch') return taken
-  exchange.body = taken
+  exchange.body = taken instanceof JsonBody ? taken.tell(exchange) : taken
+  exchange.readAt = performance.now()
   const informed = route.onBody && exchange.body.kind === 'json' && (await route.onBody(exchange))
+  exchange.informedAt = performance.now()
   if (informed) return informed
   exchange.waits =
     exchange.far === null && facts.stream === true && (route.provider.dialect.streamsEvents?.(exchange.query) ?? true)

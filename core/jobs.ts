@@ -37,11 +37,27 @@ export class Jobs {
     return queue
   }
 
-  /** No task starts any more; resolves when those that run have ended and the queues are empty. */
-  async end(): Promise<void> {
+  /** Items of its queues that wait or are being worked at. */
+  get queued(): number {
+    return this.#queues.reduce((sum, queue) => sum + queue.left, 0)
+  }
+
+  /** No task starts any more; resolves when those that run have ended. */
+  async endTasks(): Promise<void> {
     this.#ended = true
     for (const timer of this.#timers) clearTimeout(timer)
-    await Promise.all([...this.#running, ...this.#queues.map((queue) => queue.close())])
+    await Promise.all(this.#running)
+  }
+
+  /** Queues take nothing more; resolves when they are empty. */
+  async endQueues(): Promise<void> {
+    await Promise.all(this.#queues.map((queue) => queue.close()))
+  }
+
+  /** Both. */
+  async end(): Promise<void> {
+    await this.endTasks()
+    await this.endQueues()
   }
 }
 
@@ -65,6 +81,10 @@ class WorkQueue<T> implements Queue<T> {
 
   get length(): number {
     return this.#waiting.length
+  }
+
+  get left(): number {
+    return this.#waiting.length + this.#busy
   }
 
   push(item: T): boolean {

@@ -24,6 +24,10 @@ interface Values {
 
 const wordy: Readonly<Record<string, (words: readonly string[], values: Values) => Promise<number>>> = {
   sticky: (words, { config, json, tenant, session }) => sticky({ config, json, words, tenant, session }),
+  async upstreams(words, { config, json }) {
+    const { upstreams } = await import('./commands/upstreams.ts')
+    return upstreams({ config, json, words })
+  },
   async migrate([action, ...more], values) {
     if (more.length > 0) return misused(`migrate takes one word, not "${more[0]}".`)
     // What a command does not use is not loaded.
@@ -37,18 +41,21 @@ const help = `postern: the small gate beside your app
 Usage: postern <command> [--config FILE]
 
 Commands
-  run      Listen and pass exchanges on, until Ctrl-C (a second one exits at once). SIGHUP reloads the file.
+  run      Listen and pass exchanges on, until Ctrl-C (a second one exits at once). SIGHUP reloads the file,
+           SIGUSR2 opens the file of the log anew.
   check    Read the file and say all that is wrong with it: file:line:column, and the cure. Exit code 1 if anything is.
   explain  Say what the file compiles to: who claims what, which plugins are asked in which phase, which upstreams.
   gates    Say of each compatibility switch whether it may be turned off, and why or why not.
   migrate  plan: what the database's schema still needs. up: bring it there. status: what has run.
   sticky   flush: let sessions go, so that their next turn may be answered anywhere.
+  upstreams
+           of the gateway that runs: how they do. rest NAME 10m: ask one no more for a while. wake NAME: ask it again.
   users, groups, keys, accounts
            list, add, set … what the database keeps of them: postern keys --help
 
 Options
   -c, --config FILE  The configuration. Default: gateway.yaml
-      --json         Print as JSON (check, gates, migrate, sticky)
+      --json         Print as JSON (check, gates, migrate, sticky, upstreams)
       --database URL migrate: the database, where it is not the one of the file
       --folder DIR   migrate: the folder of migrations. Default: those that Postern comes with
       --tenant T     sticky flush: of this principal only

@@ -19,7 +19,16 @@ export interface PluginPage {
 }
 
 /** What the admin listener has without any plugin. */
-export const ownPaths = ['/healthz', '/readyz', '/metrics', '/gates', '/configuration', '/sticky/flush'] as const
+export const ownPaths = [
+  '/healthz',
+  '/readyz',
+  '/metrics',
+  '/gates',
+  '/configuration',
+  '/sticky/flush',
+  '/log/level',
+  '/log/reopen',
+] as const
 
 /** The pages of one gateway. */
 export class Pages {

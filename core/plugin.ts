@@ -12,8 +12,9 @@ export { applyPatch, deleteField, setField, type Edit } from './body/patch.ts'
 export { redactHeaders, redactJson, redactText, redactUrl, trimRequest } from './observe/redact.ts'
 export { refuse, reply, retry, type Refusal, type Reply, type Retry, type StraightReply } from './reply.ts'
 import type { Reply, Retry } from './reply.ts'
-export type { Failure, Judgement, PassedOver, Result, Upstream } from './result.ts'
-import type { Failure, PassedOver, Result, Upstream } from './result.ts'
+export type { Failure, Judgement, PassedOver, Result, Said, Speaker, Upstream } from './result.ts'
+import type { Failure, PassedOver, Result, Said, Speaker, Upstream } from './result.ts'
+export { upstreamsWoken } from './result.ts'
 export { Secret } from './secret.ts'
 import type { Secret } from './secret.ts'
 export { StoreDown, type Slot, type Store, type StoreEntry } from './store/store.ts'
@@ -31,7 +32,10 @@ import type { PageHandler, PageMethod, PageOptions } from './pages.ts'
 export interface Facts {
   /** The mounted provider that claims this exchange; set by the gateway before `onRequest`. */
   provider: Provider
+  /** Who is turned away first when there is too much to do (`limits.memory`, `limits.lag`). Null counts as `normal`. */
+  priority: Priority
 }
+export type Priority = 'low' | 'normal' | 'high'
 export type Fact = keyof Facts
 
 /** Lower-case names, always. Several values of one name are an array. */
@@ -112,6 +116,14 @@ export interface Exchange<R extends Fact = Fact, W extends Fact = Fact> {
   readonly passedOver: readonly PassedOver[]
   /** Says why an upstream is left out of a ranking. `rankUpstreams` calls it for each candidate it drops. */
   passOver(upstream: Upstream, reason: string, more?: { wait?: number; isLimited?: boolean }): void
+  /** Who has answered in place of an upstream; null where none has, or where it was the gateway itself. */
+  readonly answeredBy: Speaker | null
+  /** What plugins have done to it, oldest first; the first of them, where they are many. */
+  readonly said: readonly Said[]
+  /** When `onRequest` was over, when the body was here, and when `onBody` was over: of the monotonic clock in ms, 0 until then. */
+  readonly checkedAt: number
+  readonly readAt: number
+  readonly informedAt: number
   /** The status the client was told, 0 until it was told one. */
   readonly status: number
   /** Made on first use; aborted when the client leaves or the drain ends. */

@@ -1,5 +1,5 @@
 /** Where an exchange can be sent, and what came of it. Part of the contract: `postern/plugin` has it all. */
-import type { Headers } from './plugin.ts'
+import type { Headers, Phase } from './plugin.ts'
 import type { Secret } from './secret.ts'
 
 /** Somewhere an exchange can be sent: one credential at one provider. */
@@ -64,4 +64,28 @@ export interface PassedOver {
   readonly wait: number | null
   /** Whether a limit on the rate of requests is why: a refusal is 429 where that holds for every upstream. */
   readonly isLimited: boolean
+  /** The plugin that passed it over. */
+  readonly by: string | null
+}
+
+/** A plugin in one of its hooks. */
+export interface Speaker {
+  readonly plugin: string
+  readonly phase: Phase
+}
+
+/**
+ * On which channel of the store it is told, by whoever knows, that an upstream shall rest no more; the message is its name. Whoever
+ * lets upstreams rest listens, in every process.
+ */
+export const upstreamsWoken = 'upstreams_woken'
+
+/** What a plugin has done to an exchange, by name and without values: for those who ask why. */
+export interface Said extends Speaker {
+  /** The attempt it was said at; 0 before the first. */
+  readonly attempt: number
+  /** It has answered in place of an upstream, wanted another attempt, or edited a field of the request's body. */
+  readonly what: 'answer' | 'retry' | 'edit'
+  /** The field that was edited. */
+  readonly field: string | null
 }

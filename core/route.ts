@@ -6,7 +6,7 @@ import {
   firstAnswer,
   eachMessage,
   refine,
-  type Ask,
+  type Chain,
   type HookError,
   type Link,
 } from './chain.ts'
@@ -40,16 +40,16 @@ type Candidates = readonly Upstream[]
 /** The chains of one provider's exchanges; of those that no provider claims where `provider` is null. */
 export interface Route {
   readonly provider: Provider | null
-  readonly onRequest: Ask<void, Maybe<Reply>> | null
-  readonly onBody: Ask<void, Maybe<Reply>> | null
-  readonly rankUpstreams: Ask<Candidates, Candidates | Promise<Candidates>> | null
-  readonly onUpstreamRequest: Ask<Outgoing, Maybe<Reply | Retry>> | null
-  readonly onUpstreamResult: Ask<Result, Maybe<Retry>> | null
-  readonly onResponse: Ask<AnswerHead, void> | null
-  readonly onEvent: Ask<Buffer, void> | null
-  readonly editEvent: Ask<Buffer, Buffer | Promise<Buffer>> | null
-  readonly onMessage: Ask<SessionMessage, SessionMessage | null> | null
-  readonly onEnd: Ask<void, void | Promise<void>> | null
+  readonly onRequest: Chain<void, Maybe<Reply>> | null
+  readonly onBody: Chain<void, Maybe<Reply>> | null
+  readonly rankUpstreams: Chain<Candidates, Candidates | Promise<Candidates>> | null
+  readonly onUpstreamRequest: Chain<Outgoing, Maybe<Reply | Retry>> | null
+  readonly onUpstreamResult: Chain<Result, Maybe<Retry>> | null
+  readonly onResponse: Chain<AnswerHead, void> | null
+  readonly onEvent: Chain<Buffer, void> | null
+  readonly editEvent: Chain<Buffer, Buffer | Promise<Buffer>> | null
+  readonly onMessage: Chain<SessionMessage, SessionMessage | null> | null
+  readonly onEnd: Chain<void, void | Promise<void>> | null
   /** How an attempt is watched, for streams and for other answers. */
   readonly watchOf: (isStream: boolean) => Watch
   /** The plugins of each phase, in the order in which they are asked. */

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { addressSet, clientAddress, type AddressSet } from './address.ts'
 import { Clients } from './clients.ts'
 import type { FarSide } from './client.ts'
@@ -14,6 +15,9 @@ import { refuse } from './reply.ts'
 import { methodRefused, refusalOfHead } from './strict.ts'
 import { parseTarget } from './target.ts'
 import { asksForWebSocket, ClientSockets } from './websocket.ts'
+
+/** How long an exchange that was ended has to tell its client, in ms, and a connection that was broken to be gone. */
+const leaving = 1000
 
 /** The public listener of a process. */
 export class Server {
@@ -77,27 +81,36 @@ export class Server {
     return before
   }
 
-  /** Takes no new connections; gives the exchanges that are under way `ms` to end, then ends them. */
+  /**
+   * Takes no new connections; gives the exchanges that are under way `ms` to end, then ends them. Resolves when all have ended and
+   * their connections are closed, two seconds after that at the latest: a plugin that does not come back keeps nothing else.
+   */
   async drain(ms: number, retiring: ReadonlySet<Gateway>): Promise<void> {
     this.#draining = true
     this.#sockets.drain()
-    const closed = new Promise<void>((resolve) => {
-      this.#http.close(() => resolve())
-    })
+    let isClosed = false
+    this.#http.close(() => (isClosed = true))
     const gateways = () => [this.#gateway, ...retiring]
+    const over = Promise.withResolvers<void>()
     // Node closes connections that are idle now; those that become idle later, and those that never asked, are ours to close.
     const sweep = setInterval(() => {
       if (gateways().some(({ exchanges }) => exchanges.length > 0)) this.#http.closeIdleConnections()
+      else if (isClosed) over.resolve()
       else this.#http.closeAllConnections()
     }, 20)
-    const deadline = setTimeout(() => {
+    const late = new AbortController()
+    const after = (wait: number) => sleep(wait, true, { signal: late.signal }).catch(() => false)
+    const overdue = (async () => {
+      if (!(await after(ms))) return
       for (const { exchanges } of gateways()) for (const exchange of exchanges) exchange.leave(new DrainEnded())
-      // A plugin that does not come back keeps its exchange, but not the connection.
-      setTimeout(() => this.#http.closeAllConnections(), 1000).unref()
-    }, ms)
-    await closed
+      if (!(await after(leaving))) return
+      this.#http.closeAllConnections()
+      this.#sockets.terminate()
+      await after(leaving)
+    })()
+    await Promise.race([over.promise, overdue])
+    late.abort()
     clearInterval(sweep)
-    clearTimeout(deadline)
     this.#clients.close()
   }
 

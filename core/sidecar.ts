@@ -5,13 +5,17 @@ import { loadConfig, type Config, type PluginSource } from './config/load.ts'
 import { ConfigError, render, type Problem } from './config/problems.ts'
 import { watchConfig } from './config/watch.ts'
 import { buildGateway, type Gateway, type House } from './gateway.ts'
-import type { RootLog } from './observe/log.ts'
+import { Overload } from './overload.ts'
+import type { Level, RootLog } from './observe/log.ts'
 import { openMetrics } from './observe/metrics.ts'
 import { processMetrics } from './observe/metrics-process.ts'
 import { tellState } from './observe/state.ts'
+import { Ending, Hurry } from './ending.ts'
 import { Server } from './server.ts'
 import { Shared } from './shared.ts'
+import { tellEvery, tellWaits } from './telling.ts'
 import { version } from './version.ts'
+import { sentenceOf } from './waits.ts'
 
 export interface SidecarOptions {
   /** Path of gateway.yaml. */
@@ -21,6 +25,8 @@ export interface SidecarOptions {
   readonly env?: Record<string, string | undefined>
   /** Whether to reload when the file changes; true where absent. */
   readonly watch?: boolean
+  /** How often it is said what a gateway that shall end waits for, in ms. Absent: every 10 s of a shutdown, else every minute. */
+  readonly tellEvery?: number
 }
 
 /** Why the latest version of the file is not the one that runs. */
@@ -32,11 +38,15 @@ export interface RefusedVersion {
 /** Loads, builds and listens. Throws ConfigError with every problem of the file, or an Error that says what cannot be had. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const metrics = openMetrics({ report: (fields, message) => options.log.warn(fields, message) })
-  const house: House = { shared: new Shared(), log: options.log, metrics }
+  const overload = new Overload({ log: options.log, metrics })
+  const hurry = new Hurry()
+  const house: House = { shared: new Shared(), log: options.log, metrics, overload, hurry }
   const config = await read(options)
-  options.log.setLevel(config.settings.log.level)
+  const { level, file } = config.settings.log
+  options.log.setLevel(level)
+  if (file !== undefined) direct(options.log, file)
   const gateway = await buildGateway(config, house)
-  const sidecar = new Sidecar(options, house, new Server(gateway))
+  const sidecar = new Sidecar(options, house, new Server(gateway), hurry)
   try {
     await sidecar.open()
   } catch (error) {
@@ -61,13 +71,18 @@ export class Sidecar {
   #admin: HttpServer | null = null
   #watcher: { close(): Promise<void> } | null = null
   #reloading: Promise<unknown> = Promise.resolve()
-  #stopped: Promise<void> | null = null
+  #stopped: Promise<readonly string[]> | null = null
+  #stoppedAt: number | null = null
+  readonly #hurry: Hurry
+  #endTelling: (() => void) | null = null
   readonly #process: { close(): void }
 
-  constructor(options: SidecarOptions, house: House, server: Server) {
+  constructor(options: SidecarOptions, house: House, server: Server, hurry: Hurry) {
+    this.#hurry = hurry
     this.#options = options
     this.#house = house
     this.server = server
+    house.overload.use(server.gateway.config.settings.limits)
     this.#process = processMetrics(house.metrics, { version: version() })
     tellState(this, house.metrics)
   }
@@ -102,8 +117,16 @@ export class Sidecar {
     return reloading
   }
 
-  /** Drains, ends the gateways, closes everything. Safe to call again. */
-  stop(): Promise<void> {
+  /** When it was told to stop, in ms since 1970; null while it runs. */
+  get stoppedAt(): number | null {
+    return this.#stoppedAt
+  }
+
+  /**
+   * Drains, ends the gateways, closes everything. Safe to call again. Resolves with the names of what did not end as it should: each
+   * is in the log, and kept nothing else from its end.
+   */
+  stop(): Promise<readonly string[]> {
     return (this.#stopped ??= this.#stop())
   }
 
@@ -113,8 +136,10 @@ export class Sidecar {
       if (this.#stopped) return []
       const config = await read(this.#options)
       const next = await buildGateway(config, this.#house)
+      await this.#moveLog(next)
       for (const note of needsRestart(this.server.gateway.config, config)) log.warn({}, note)
       log.setLevel(config.settings.log.level)
+      this.#house.overload.use(config.settings.limits)
       this.#retire(this.server.replace(next))
       this.lastProblem = null
       this.reloads++
@@ -129,30 +154,100 @@ export class Sidecar {
     }
   }
 
-  #retire(gateway: Gateway): void {
-    this.retiring.add(gateway)
-    void gateway
-      .retire()
-      .catch((error: unknown) => this.#house.log.error({ err: error }, 'a gateway did not end cleanly'))
-      .then(() => this.retiring.delete(gateway))
+  /** Opens the file of the log anew: it was put aside. Throws where it cannot be opened; then the log goes on where it went. */
+  reopenLog(): void {
+    const { file } = this.server.gateway.config.settings.log
+    if (file !== undefined) direct(this.#house.log, file)
   }
 
-  async #stop(): Promise<void> {
+  /** What is written from now on; the next reload sets it to what gateway.yaml says. */
+  setLogLevel(level: Level): void {
+    this.#house.log.setLevel(level)
+  }
+
+  /** The next gateway may want its lines elsewhere; where that cannot be, it is taken down again. */
+  async #moveLog(next: Gateway): Promise<void> {
+    const { file } = next.config.settings.log
+    if (file === this.server.gateway.config.settings.log.file) return
+    try {
+      direct(this.#house.log, file ?? standardOutput)
+    } catch (error) {
+      await next.retire()
+      throw error
+    }
+  }
+
+  #retire(gateway: Gateway): void {
+    this.retiring.add(gateway)
+    const every = this.#options.tellEvery ?? tellEvery.retired
+    this.#endTelling ??= tellWaits(() => this.retiring, every, this.#house.log)
+    void gateway.retire().then(() => {
+      this.retiring.delete(gateway)
+      if (this.retiring.size === 0 && this.#stoppedAt === null) this.#silence()
+    })
+  }
+
+  #silence(): void {
+    this.#endTelling?.()
+    this.#endTelling = null
+  }
+
+  async #stop(): Promise<readonly string[]> {
     const { log } = this.#house
-    await this.#watcher?.close()
-    await this.#reloading
+    this.#stoppedAt = Date.now()
+    this.#silence()
+    const all = () => [...new Set([this.server.gateway, ...this.retiring])]
+    this.#endTelling = tellWaits(all, this.#options.tellEvery ?? tellEvery.draining, log)
+    const ending = new Ending(log)
+    // Nobody waits for these: connections are refused from now on, whatever else has to be finished.
+    const watching = ending.run([
+      { within: 1000, parts: [{ name: 'the watch on gateway.yaml', end: () => this.#watcher?.close() }] },
+      { within: 5000, parts: [{ name: 'a reload', end: async () => void (await this.#reloading) }] },
+    ])
     const { drain } = this.server.gateway.config.settings.limits
     await this.server.drain(drain, this.retiring)
-    this.#retire(this.server.gateway)
-    await Promise.all([...this.retiring].map((gateway) => gateway.retire()))
-    await new Promise<void>((resolve) => {
+    this.#hurry.begin()
+    const failed = [...(await watching)]
+    for (const gateway of all()) {
+      this.#retire(gateway)
+      const { exchanges, oldest } = gateway.waits
+      if (exchanges === 0) continue
+      failed.push(...oldest.map(sentenceOf))
+      log.error({ exchanges, waits: oldest }, `exchanges are left behind: ${oldest.map(sentenceOf).join('; ')}`)
+      gateway.giveUp()
+    }
+    for (const names of await Promise.all(all().map((gateway) => gateway.retire()))) failed.push(...names)
+    failed.push(
+      ...(await ending.run([{ within: 1000, parts: [{ name: 'the admin listener', end: () => this.#close() }] }])),
+    )
+    this.#silence()
+    this.#process.close()
+    this.#house.overload.close()
+    if (failed.length > 0) log.error({ failed }, 'stopped, and not everything has ended as it should')
+    else log.info({}, 'stopped')
+    log.flush()
+    return failed
+  }
+
+  #close(): Promise<void> {
+    return new Promise((resolve) => {
       if (!this.#admin) return resolve()
       this.#admin.close(() => resolve())
       this.#admin.closeAllConnections()
     })
-    this.#process.close()
-    log.info({}, 'stopped')
-    log.flush()
+  }
+}
+
+const standardOutput = 1
+
+/** Throws a sentence. */
+function direct(log: RootLog, destination: string | number): void {
+  try {
+    log.setDestination(destination)
+  } catch (error) {
+    throw new Error(`log.file cannot be written: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    })
   }
 }
 

@@ -64,6 +64,11 @@ export class ClientSockets {
     for (const socket of this.#turns) socket.drain()
   }
 
+  /** Breaks what is still open. */
+  terminate(): void {
+    for (const open of this.#open) open.terminate()
+  }
+
   /** Switches the protocol. Null where the client has gone meanwhile. */
   accept(exchange: LiveExchange, { request, socket, head }: Upgrade, protocol: string): WsConnection | null {
     const { response } = exchange

@@ -40,6 +40,16 @@ describe('the README', () => {
     for (const name of pluginSource.names) assert.ok(read('README.md').includes(`plugins/${name}/README.md`), name)
   })
 
+  test('shows pictures that are there, and none that is slow to come', () => {
+    const pictures = [...read('README.md').matchAll(/!\[[^\]]+\]\(([^)]+)\)/g)].map(([, path = '']) => path)
+    assert.ok(pictures.length > 0)
+    for (const path of pictures) {
+      const bytes = readFileSync(new URL(`../${path}`, import.meta.url))
+      assert.equal(bytes.toString('latin1', 1, 4), 'PNG', path)
+      assert.ok(bytes.length <= 150 * 1024, `${path} has ${bytes.length} bytes`)
+    }
+  })
+
   test('names only commands that exist', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> } // our own file
     for (const [, script = ''] of read('README.md').matchAll(/npm run (?:-s )?(\w+)/g))

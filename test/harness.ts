@@ -19,6 +19,8 @@ export interface GatewayOptions {
   env?: Record<string, string>
   /** Whether the file is watched; tests that do not change it save the watcher. */
   watch?: boolean
+  /** How often it is said what a gateway that shall end waits for, in ms. */
+  tellEvery?: number
   [key: string]: unknown
 }
 
@@ -55,6 +57,7 @@ export async function gateway(options: GatewayOptions): Promise<TestGateway> {
     log,
     env: options.env ?? {},
     watch: options.watch ?? false,
+    ...(options.tellEvery === undefined ? {} : { tellEvery: options.tellEvery }),
   })
   return {
     url: sidecar.url,
@@ -66,7 +69,7 @@ export async function gateway(options: GatewayOptions): Promise<TestGateway> {
       await writeFile(file, toYaml(next, inline))
       return sidecar.reload()
     },
-    stop: () => sidecar.stop(),
+    stop: async () => void (await sidecar.stop()),
     async [Symbol.asyncDispose]() {
       await sidecar.stop()
       await rm(folder, { recursive: true })
@@ -77,7 +80,10 @@ export async function gateway(options: GatewayOptions): Promise<TestGateway> {
 }
 
 /** gateway.yaml for the options, on ports that the system chooses. */
-export function toYaml({ env: _env, watch: _watch, ...options }: GatewayOptions, inline: Map<string, Plugin>): string {
+export function toYaml(
+  { env: _env, watch: _watch, tellEvery: _tellEvery, ...options }: GatewayOptions,
+  inline: Map<string, Plugin>,
+): string {
   const plugins = options.plugins.map((item) => {
     if (!isPlugin(item)) return item
     inline.set(item.name, item)
@@ -111,7 +117,10 @@ function recordingLog(): { log: RootLog; records: LogRecord[] } {
     warn: at('warn', bound),
     error: at('error', bound),
   })
-  return { records, log: { ...logOf({}), child: logOf, setLevel() {}, isOn: () => true, flush() {} } }
+  return {
+    records,
+    log: { ...logOf({}), child: logOf, setLevel() {}, setDestination() {}, isOn: () => true, flush() {} },
+  }
 }
 
 /** What keeps the process alive, counted by kind. */

@@ -44,6 +44,11 @@ export function overlayOf(body: Body): Body {
   return body instanceof JsonBody ? body.overlay() : body
 }
 
+/** Whoever is told that a field was edited. */
+export interface Edited {
+  edited(field: string): void
+}
+
 /** A JSON body. Edits are collected, and made in the bytes, all at once, when these are next read. */
 export class JsonBody implements Body {
   readonly kind = 'json'
@@ -51,10 +56,17 @@ export class JsonBody implements Body {
   readonly original: Buffer
   #version: Version
   #edits: Edit[] = []
+  #told: Edited | null = null
 
   constructor(original: Buffer, version = new Version(original)) {
     this.original = original
     this.#version = version
+  }
+
+  /** From now on it is told which fields are edited, here and in overlays. */
+  tell(told: Edited | null): this {
+    this.#told = told
+    return this
   }
 
   /** Whether the bytes are one whole JSON object. */
@@ -77,15 +89,17 @@ export class JsonBody implements Body {
 
   set(field: string, value: unknown): void {
     this.#edits.push(setField(field, value))
+    this.#told?.edited(field)
   }
 
   delete(field: string): void {
     this.#edits.push(deleteField(field))
+    this.#told?.edited(field)
   }
 
   /** A body of its own that begins as this one is now. What is known of the bytes is shared, edits are not. */
   overlay(): JsonBody {
-    return new JsonBody(this.original, this.#current())
+    return new JsonBody(this.original, this.#current()).tell(this.#told)
   }
 
   #current(): Version {

@@ -7,6 +7,7 @@ import { silentLog } from '../observe/log.ts'
 import { openMetrics } from '../observe/metrics.ts'
 import { phases, type Phase, type Upstream } from '../plugin.ts'
 import { pluginSource } from '../plugins.ts'
+import { Overload } from '../overload.ts'
 import type { Route } from '../route.ts'
 import { Shared } from '../shared.ts'
 
@@ -14,10 +15,12 @@ export const explain: Command = async ({ config: file }) => {
   try {
     const { config, problems } = await loadConfig(file, { plugins: pluginSource })
     if (!config) throw new ConfigError(problems)
+    const metrics = openMetrics()
     const gateway = await buildGateway(config, {
       shared: new Shared(),
       log: silentLog,
-      metrics: openMetrics(),
+      metrics,
+      overload: new Overload({ log: silentLog, metrics }),
       isOnlyRead: true,
     })
     process.stdout.write(describe(gateway))

@@ -5,8 +5,11 @@ import { openLog, type RootLog } from '../observe/log.ts'
 import { pluginSource } from '../plugins.ts'
 import { startSidecar, type Sidecar } from '../sidecar.ts'
 
-/** How long, in ms, a stop may take beyond the drain before the process exits all the same. */
-const hardDeadline = 10_000
+/**
+ * How long, in ms, a stop may take beyond the drain before the process exits all the same: 2 s for those that do not leave, and what
+ * the parts may take to end, one after the other.
+ */
+const hardDeadline = 20_000
 
 export const run: Command = async ({ config }) => {
   const log = openLog({ level: 'info' })
@@ -14,8 +17,10 @@ export const run: Command = async ({ config }) => {
   try {
     const sidecar = await startSidecar({ file: config, plugins: pluginSource, log })
     tell(sidecar, log)
-    await untilStopped(sidecar, log)
-    return 0
+    const failed = await untilStopped(sidecar, log)
+    if (failed.length === 0) return 0
+    // What was left behind may keep the process for ever.
+    process.exit(1)
   } catch (error) {
     log.flush()
     process.stderr.write(`${sentence(error)}\n`)
@@ -23,8 +28,8 @@ export const run: Command = async ({ config }) => {
   }
 }
 
-/** Resolves after the first SIGINT or SIGTERM and the drain that follows; a second one exits at once. */
-function untilStopped(sidecar: Sidecar, log: RootLog): Promise<void> {
+/** Resolves after the first SIGINT or SIGTERM and the stop that follows, with what did not end well; a second one exits at once. */
+function untilStopped(sidecar: Sidecar, log: RootLog): Promise<readonly string[]> {
   return new Promise((resolve, reject) => {
     let stopping = false
     const stop = (signal: NodeJS.Signals) => {
@@ -33,7 +38,7 @@ function untilStopped(sidecar: Sidecar, log: RootLog): Promise<void> {
       const { gateway } = sidecar.server
       log.info({ signal, exchanges: gateway.exchanges.length }, 'stopping; a second signal exits at once')
       setTimeout(() => {
-        log.error({}, 'the stop took too long: exiting')
+        log.error({ waits: gateway.waits }, 'the stop took too long: exiting')
         log.flush()
         process.exit(1)
       }, gateway.config.settings.limits.drain + hardDeadline).unref()
@@ -42,7 +47,18 @@ function untilStopped(sidecar: Sidecar, log: RootLog): Promise<void> {
     process.on('SIGINT', stop)
     process.on('SIGTERM', stop)
     process.on('SIGHUP', () => void sidecar.reload())
+    process.on('SIGUSR2', () => reopen(sidecar, log))
   })
+}
+
+/** After a rotation. Where the file cannot be opened the log goes on in the one that was put aside. */
+function reopen(sidecar: Sidecar, log: RootLog): void {
+  try {
+    sidecar.reopenLog()
+    log.info({}, 'the log was opened anew')
+  } catch (error) {
+    log.error({ err: error }, 'the log could not be opened anew; it goes on where it went')
+  }
 }
 
 /** To a person: what to try. To a log: where it listens. */

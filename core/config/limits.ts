@@ -68,5 +68,27 @@ export const limits = {
         'The most connections that one address may have at the same time, trusted_proxies excepted; one more is answered ' +
         'with 503. Absent: no limit.',
     },
+    all_connections: {
+      type: 'integer',
+      minimum: 1,
+      description:
+        'The most connections that all clients together may have; one more is answered with 503. Absent: half of the files ' +
+        'that the process may open, since an exchange has a second connection, to its upstream.',
+    },
+    memory: {
+      type: 'string',
+      format: 'size',
+      description:
+        'How much memory the process may use, its heap and its buffers together. From 80 % on exchanges of low priority are ' +
+        'refused with 503, from 90 % on those of normal priority, then all. Absent: 80 % of what the machine or container has.',
+    },
+    lag: {
+      type: 'string',
+      format: 'duration',
+      description:
+        'How late the process may be with its work, three times in a row. From 80 % on exchanges of low priority are refused ' +
+        'with 503, from 90 % on those of normal priority, then all.',
+      default: '500ms',
+    },
   },
 } as const satisfies JSONSchema

@@ -14,6 +14,13 @@ const log = {
       description: 'The least important kind of line that is still written.',
       default: 'info',
     },
+    file: {
+      type: 'string',
+      minLength: 1,
+      description:
+        'The file that lines are appended to, relative to the working directory. SIGUSR2, or POST /log/reopen on the admin listener, opens ' +
+        'it anew, for a rotation. Absent: the standard output.',
+    },
   },
 } as const satisfies JSONSchema
 

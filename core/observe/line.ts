@@ -3,7 +3,10 @@ import type { LiveExchange } from '../exchange.ts'
 
 /** Writes it: at `info`, or at `warn` where something went wrong on the gateway's side or the upstream's. */
 export function logExchange(exchange: LiveExchange): void {
-  const { gateway, facts, error } = exchange
+  const { gateway, facts, error, answeredBy } = exchange
+  const level = error && exchange.status >= 500 ? 'warn' : 'info'
+  // Nothing is gathered for a line that nobody writes.
+  if (!gateway.log.isOn(level)) return
   const fields = {
     exchange: exchange.id,
     method: exchange.method,
@@ -17,10 +20,10 @@ export function logExchange(exchange: LiveExchange): void {
     stream: facts.stream ?? undefined,
     upstream: exchange.upstream?.name,
     attempts: exchange.attempt,
+    answered_by: answeredBy ? `${answeredBy.plugin} in ${answeredBy.phase}` : undefined,
     bytes_out: exchange.sent,
     usage: facts.usage ?? undefined,
     error: error ? ('code' in error && String(error.code)) || error.name : undefined,
   }
-  if (error && exchange.status >= 500) gateway.log.warn(fields, 'exchange')
-  else gateway.log.info(fields, 'exchange')
+  gateway.log[level](fields, 'exchange')
 }

@@ -5,26 +5,23 @@ import { pino } from 'pino'
 import type { Log } from '../plugin.ts'
 import { redactLine } from './redact.ts'
 
-export type Level = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+export const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
+export type Level = (typeof levels)[number]
 
 /** The log of the process. */
 export interface RootLog extends Log {
   /** A log with fields of its own, for something that lives as long as a gateway. */
   child(fields: object): Log
   setLevel(level: Level): void
-  isOn(level: Level): boolean
-  /** Writes out what is buffered; call it before the process ends. */
-  flush(): void
-}
-
-/** The log of the process, as the one who opened it has it. */
-export interface ProcessLog extends RootLog {
   /**
    * Where records go from now on, whichever logger writes them; what was written before still goes where it was going. The same
    * path again opens it anew, which is what a rotation wants. Throws the system's error where the path cannot be opened: then
    * nothing has changed.
    */
   setDestination(destination: number | string): void
+  isOn(level: Level): boolean
+  /** Writes out what is buffered; call it before the process ends. */
+  flush(): void
 }
 
 export interface LogOptions {
@@ -37,7 +34,7 @@ export interface LogOptions {
  * Opens the log. Throws the system's error where the destination cannot be opened; one that fails later on is told of on the
  * standard error, never thrown at who writes a record.
  */
-export function openLog(options: LogOptions): ProcessLog {
+export function openLog(options: LogOptions): RootLog {
   const open = (place: number | string) => new Destination(place, (lost) => logger.warn({ lost }, lostRecords))
   let current = open(options.destination ?? 1)
   const logger = pino(
@@ -250,6 +247,7 @@ export const silentLog: RootLog = {
   error() {},
   child: () => silentLog,
   setLevel() {},
+  setDestination() {},
   isOn: () => false,
   flush() {},
 }

@@ -1,4 +1,4 @@
-import { definePlugin, type Plugin, type Upstream } from 'postern/plugin'
+import { definePlugin, upstreamsWoken, type Plugin, type Upstream } from 'postern/plugin'
 import { config } from './config.ts'
 import { Directory, numberOf } from './directory.ts'
 import { changeOf } from './health.ts'
@@ -7,12 +7,6 @@ import type { Reading } from './read.ts'
 import { Roster } from './roster.ts'
 import { sealerOf, type Sealer } from './seal.ts'
 import { WriteBack } from './write-back.ts'
-
-/**
- * On which channel of the store other plugins are told that the rest of an upstream was ended by an operator; the message is its
- * name.
- */
-const woken = 'upstreams_woken'
 
 /** Upstreams from the accounts of the database. */
 const accounts = definePlugin({
@@ -54,7 +48,7 @@ const accounts = definePlugin({
       directory.onReading(take),
       directory.onWoken((id) => {
         // In every process: each may have a store of its own.
-        store.publish(woken, roster.nameOf(id)).catch((error: unknown) => {
+        store.publish(upstreamsWoken, roster.nameOf(id)).catch((error: unknown) => {
           log.warn({ err: error, account: id }, 'the store could not be told that an account may be asked again')
         })
       }),

@@ -1,6 +1,6 @@
 /** The slot of whoever calls: of a principal, or of an address where nobody said who it is. */
 import type { Maybe, Reply } from 'postern/plugin'
-import { heldBy, type Held, type Limited } from './held.ts'
+import { heldBy, waited, type Held, type Limited } from './held.ts'
 import { refuseCaller } from './refusal.ts'
 import type { Slots } from './slots.ts'
 
@@ -28,7 +28,7 @@ export function admission(slots: Slots, limits: CallerLimits): (exchange: Limite
     const key = keyOf(exchange)
     const place = { key, limit }
     const patience = { timeout: limits.wait.principal, waiters: limit + limits.waiters.principal }
-    const slot = (await slots.take(place)) ?? (await slots.wait([place], patience, exchange))
+    const slot = (await slots.take(place)) ?? (await waited(held, slots.wait([place], patience, exchange)))
     if (typeof slot === 'string') return refuseCaller(slot)
     held.caller = slot
     return undefined

@@ -8,7 +8,7 @@ declare module 'postern/plugin' {
      * Null where none of them has one. Read anew for each attempt.
      */
     load: ReadonlyMap<Upstream, number>
-    /** What the exchange holds of slots. */
+    /** What the exchange holds of slots, and how long it has waited for them. */
     slots: Held
   }
 }
@@ -25,6 +25,8 @@ export interface Held {
   full: readonly Upstream[]
   /** Whether the latest attempt was given up for want of a slot. */
   isPassedOn: boolean
+  /** How long it has waited for slots so far, in ms. */
+  waited: number
 }
 
 export type Limited = Exchange<'principal' | 'pin', 'load' | 'slots'>
@@ -40,5 +42,16 @@ export function heldBy({ facts }: Limited): Held {
     candidates: none,
     full: none,
     isPassedOn: false,
+    waited: 0,
   })
+}
+
+/** Counts how long it is waited, whatever comes of it. */
+export async function waited<T>(held: Held, waiting: Promise<T>): Promise<T> {
+  const since = performance.now()
+  try {
+    return await waiting
+  } finally {
+    held.waited += performance.now() - since
+  }
 }

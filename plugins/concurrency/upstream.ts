@@ -1,6 +1,6 @@
 /** The slot of the upstream that is asked: who is full is asked last, and nobody is asked without one. */
 import { retry, type Maybe, type Reply, type Retry, type Slot, type Upstream } from 'postern/plugin'
-import { heldBy, type Held, type Limited } from './held.ts'
+import { heldBy, waited, type Held, type Limited } from './held.ts'
 import type { Load } from './load.ts'
 import { refuseUpstream, type NoSlot } from './refusal.ts'
 import type { Place, Slots } from './slots.ts'
@@ -90,10 +90,10 @@ export class UpstreamSlots {
     this.#load.isFull(upstream)
     const others = this.#others(exchange, held, upstream)
     if (others.some((one) => this.#load.of(one) < 1)) return passOn(held, upstream)
-    const waited = await this.#wait(exchange, upstream, others)
-    if (typeof waited === 'string') return refuseUpstream(waited, upstream, exchange)
-    const winner = others.find((one) => this.#load.place(one).key === waited.key) ?? upstream
-    this.#hold(held, winner, waited)
+    const won = await waited(held, this.#wait(exchange, upstream, others))
+    if (typeof won === 'string') return refuseUpstream(won, upstream, exchange)
+    const winner = others.find((one) => this.#load.place(one).key === won.key) ?? upstream
+    this.#hold(held, winner, won)
     return winner === upstream ? undefined : passOn(held, upstream)
   }
 

@@ -80,6 +80,37 @@ describe('an upstream that is set aside', () => {
   })
 })
 
+describe('an upstream that rests by itself', () => {
+  const limited = json(429, { error: {} }, { 'retry-after': '600' })
+  for (const kind of ['memory', 'redis'] as const) {
+    test(`is asked again by every sidecar when an operator ends its rest, with store: ${kind}`, async () => {
+      await using stack = new AsyncDisposableStack()
+      const redis = kind === 'redis' ? stack.use(await freshRedis()) : null
+      const some = stack.use(await upstreams({ a: limited, b: fine }))
+      const options = {
+        store: redis?.url ?? 'memory',
+        plugins: ['console', 'openai', 'failover'],
+        upstreams: some.list,
+      }
+      const one = stack.use(await gateway(options))
+      const other = redis ? stack.use(await gateway(options)) : one
+      for (const gw of [one, other]) {
+        await send(gw)
+        await until(async () => (await explained(gw, (await send(gw)).id)).attempts.length === 1)
+        assert.match((await stateOf(gw, 'a')).passed_over?.reason ?? '', /^is resting/)
+      }
+      some.of('a').script = fine
+      assert.equal((await unrest(one, 'a')).value.told, true)
+      for (const gw of [one, other]) {
+        await until(async () => (await stateOf(gw, 'a')).passed_over === null)
+        await until(async () => (await explained(gw, (await send(gw)).id)).upstream === 'a')
+      }
+      // Connections to one are none that the other has left open.
+      await Promise.all([one.stop(), other.stop()])
+    })
+  }
+})
+
 describe('with a store that sidecars share', () => {
   test('all of them leave it alone, those that come later too, until one of them is told otherwise', async () => {
     await using redis = await freshRedis()

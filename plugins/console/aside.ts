@@ -1,9 +1,22 @@
 /** Upstreams that an operator has set aside: nobody asks them until their time is over, or the operator says so. */
-import type { Log, Store } from 'postern/plugin'
+import { upstreamsWoken, type Log, type Store } from 'postern/plugin'
 
 const channel = 'console_aside'
 /** The braces keep all of them on one node of a cluster, so that one command reads them all. */
 const keyOf = (upstream: string) => `console:{aside}:${upstream}`
+
+/**
+ * Ends every rest of an upstream, whoever has let it rest: what an operator has set aside, and what others who listen have. Resolves
+ * with whether the store has told it to all processes.
+ */
+export async function wake(upstream: string, asides: Asides, store: Store): Promise<boolean> {
+  const isEnded = await asides.end(upstream, store)
+  const isTold = await store.publish(upstreamsWoken, upstream).then(
+    () => true,
+    () => false,
+  )
+  return isEnded && isTold
+}
 
 export class Asides {
   /** When each ends, in ms since 1970. */
@@ -84,10 +97,11 @@ export const longestAside = 86_400_000
 /** How often the store is read, in ms. Changes are told at once as well. */
 const pullEvery = 5000
 
-/** Keeps it in step with other processes for as long as a gateway lives. */
+/** Keeps it in step with other processes for as long as a gateway lives; `woken` is told whose rests have been ended. */
 export async function keepInStep(
   asides: Asides,
   names: () => readonly string[],
+  woken: (upstream: string) => void,
   context: {
     readonly store: Store
     readonly log: Log
@@ -96,10 +110,14 @@ export async function keepInStep(
   },
 ): Promise<void> {
   const { store, log, signal } = context
-  if (!store.isShared) return
   const failed = (error: unknown) => log.debug({ err: error }, 'what others have set aside could not be read')
-  const leave = await asides.listen(store).catch(failed)
-  signal.addEventListener('abort', () => void leave?.().catch(failed), { once: true })
+  const join = async (listening: Promise<() => Promise<void>>) => {
+    const leave = await listening.catch(failed)
+    signal.addEventListener('abort', () => void leave?.().catch(failed), { once: true })
+  }
+  await join(store.subscribe(upstreamsWoken, woken))
+  if (!store.isShared) return
+  await join(asides.listen(store))
   const pull = () => asides.pull(names(), store).catch(failed)
   await pull()
   context.every(pullEvery, pull)

@@ -19,8 +19,8 @@ export interface Page {
   type(text: string): Promise<void>
   resize(width: number, height: number): Promise<void>
   colours(scheme: 'light' | 'dark'): Promise<void>
-  /** Writes a PNG of the whole page. */
-  screenshot(file: string): Promise<void>
+  /** Writes a PNG of the whole page, or of what the window shows of it. */
+  screenshot(file: string, what?: 'page' | 'window'): Promise<void>
   /** What the page's policy has kept from happening, and what its scripts have thrown. */
   complaints(): Promise<string[]>
 }
@@ -171,8 +171,8 @@ async function openPage(protocol: Protocol, url: string): Promise<Page> {
       void (await send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: false })),
     colours: async (value) =>
       void (await send('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value }] })),
-    async screenshot(file) {
-      const { data } = await send('Page.captureScreenshot', { format: 'png', captureBeyondViewport: true })
+    async screenshot(file, what = 'page') {
+      const { data } = await send('Page.captureScreenshot', { format: 'png', captureBeyondViewport: what === 'page' })
       await writeFile(file, Buffer.from(String(data), 'base64'))
     },
     complaints: async () => [...(await evaluate<string[]>('refused')), ...thrown],

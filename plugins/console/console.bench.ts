@@ -3,7 +3,7 @@ import type { Exchange, Hooks, Result, Upstream } from 'postern/plugin'
 import { redactHeaders, redactText, redactUrl } from 'postern/plugin'
 import { bench } from '../../test/bench.ts'
 import { openRoom } from './room.ts'
-import type { Asked } from './trail.ts'
+import type { Asked } from './notes.ts'
 
 const upstreams = Array.from({ length: 8 }, (_, at) => ({ name: `upstream-${at}`, provider: 'openai' }) as Upstream) // all that is looked at
 const result = { kind: 'response', status: 200, headers: {}, judgement: 'final', ms: 12, body: null } as Result
@@ -30,10 +30,16 @@ function exchange(): Asked {
       pin: null,
       usage,
       decision: null,
+      slots: null,
       console_notes: null,
     },
     upstream: upstreams[0],
     passedOver: [],
+    said: [],
+    answeredBy: null,
+    checkedAt: performance.now(),
+    readAt: performance.now(),
+    informedAt: performance.now(),
     failures: [],
     status: 200,
     error: null,

@@ -91,21 +91,43 @@ export interface Explained {
   readonly session: string | null
   readonly pin: string | null
   readonly answered_by: string | null
+  readonly answered_in: { readonly plugin: string; readonly phase: string } | null
   readonly upstream: string | null
   readonly error: { name: string; message: string; plugin: string | null; phase: string | null } | null
-  readonly ms: Record<'total' | 'before_choosing' | 'upstreams' | 'own' | 'answer', number | null>
+  readonly ms: Record<
+    | 'total'
+    | 'before_choosing'
+    | 'on_request'
+    | 'body'
+    | 'on_body'
+    | 'choosing'
+    | 'slots'
+    | 'upstreams'
+    | 'own'
+    | 'answer',
+    number | null
+  >
   readonly attempts: readonly {
     readonly upstream: string | null
     readonly candidates: readonly string[]
-    readonly passed_over: readonly { upstream: string; reason: string; wait_ms: number | null }[]
+    readonly passed_over: readonly Passed[]
     readonly reason: string | null
     readonly score: number | null
+    readonly ranked: readonly { upstream: string; score: number; load: number; errors: number }[]
     readonly status: number | null
     readonly error: string | null
     readonly ms: { first_content: number | null }
   }[]
-  readonly passed_over: readonly { upstream: string; reason: string; wait_ms: number | null }[]
+  readonly passed_over: readonly Passed[]
+  readonly plugins: readonly { plugin: string; phase: string; attempt: number; what: string; field: string | null }[]
   readonly usage: Record<string, number> | null
+}
+
+interface Passed {
+  readonly upstream: string
+  readonly reason: string
+  readonly wait_ms: number | null
+  readonly by: string | null
 }
 
 /** The trail of an exchange, once it has ended: a client may have its answer a moment before. */

@@ -1,7 +1,8 @@
 /** What happens, told to the pages that are open. Nobody looks: nothing is collected and no timer runs. */
 import type { ServerResponse } from 'node:http'
 import { summaryOf } from './explain.ts'
-import type { Ended, Notes, Trail } from './trail.ts'
+import type { Ended, Notes } from './notes.ts'
+import type { Trail } from './trail.ts'
 
 /** Pages that may look at the same time. */
 const mostWatchers = 32

@@ -1,6 +1,6 @@
 /** An exchange as operators may see it: everything that came from outside is redacted here, when somebody asks. */
 import { redactText, redactUrl } from 'postern/plugin'
-import { endedOf, type Ended, type Notes, type Passed, type Turn } from './trail.ts'
+import { endedOf, type Ended, type Notes, type Passed, type Turn } from './notes.ts'
 
 /** A line of the list. */
 export function summaryOf(one: Notes | Ended): object {
@@ -47,29 +47,48 @@ export function explanationOf(one: Notes | Ended): object {
     session: clean(seen.session),
     pin: seen.pin,
     status: seen.status,
-    answered_by: seen.answeredAt === null ? null : seen.isMadeHere ? 'gateway' : 'upstream',
+    answered_by: answererOf(seen),
+    answered_in: seen.answeredBy && { ...seen.answeredBy },
     upstream: seen.upstream,
     error: seen.error && errorOf(seen.error),
     ms: msOf(seen),
     attempts: seen.turns.map(turnOf),
     passed_over: seen.passedOver.map(passedOf),
+    plugins: seen.said.map(({ field, ...said }) => ({ ...said, field: clean(field) })),
     usage: seen.usage && { ...seen.usage },
   }
 }
 
+function answererOf({ answeredAt, answeredBy, isMadeHere }: Ended): 'plugin' | 'gateway' | 'upstream' | null {
+  if (answeredAt === null) return null
+  if (!isMadeHere) return 'upstream'
+  return answeredBy === null ? 'gateway' : 'plugin'
+}
+
 /**
- * Where the time went. `own` is what passed until the answer began without an upstream being waited for: checks, the body's
- * arrival, choosing, waiting for a slot, pauses between attempts.
+ * Where the time went. `own` is the gateway's share: what passed until the answer began while it waited neither for the client's body,
+ * nor for slots, nor for an upstream; pauses between attempts are its own choice, and in it.
  */
-function msOf({ turns, answeredAt, ms }: Ended): object {
+function msOf({ turns, answeredAt, checkedAt, readAt, informedAt, waited, ms }: Ended): object {
   const asked = turns.reduce((sum, { outcome }) => sum + (outcome?.ms ?? 0), 0)
+  const body = between(checkedAt, readAt)
+  const choosing = turns.reduce((sum, { upstream, askedAt, rankedAt }) => sum + (upstream ? askedAt - rankedAt : 0), 0)
   return {
     total: rounded(ms),
     before_choosing: rounded(turns[0]?.rankedAt ?? answeredAt),
+    on_request: rounded(checkedAt),
+    body: rounded(body),
+    on_body: rounded(between(readAt, informedAt)),
+    choosing: rounded(choosing),
+    slots: rounded(waited),
     upstreams: rounded(asked),
-    own: rounded(answeredAt === null ? null : Math.max(0, answeredAt - asked)),
+    own: rounded(answeredAt === null ? null : Math.max(0, answeredAt - asked - waited - (body ?? 0))),
     answer: rounded(answeredAt === null ? null : ms - answeredAt),
   }
+}
+
+function between(from: number | null, to: number | null): number | null {
+  return from === null || to === null ? null : to - from
 }
 
 function turnOf({ candidates, considered, rankedAt, upstream, askedAt, passedOver, choice, outcome }: Turn): object {
@@ -81,6 +100,7 @@ function turnOf({ candidates, considered, rankedAt, upstream, askedAt, passedOve
     score: choice?.score ?? null,
     parts: choice?.parts ?? null,
     reason: choice ? clean(choice.reason) : null,
+    ranked: choice?.ranked.map((one) => ({ ...one })) ?? [],
     status: outcome?.status ?? null,
     error: outcome?.error ?? null,
     judgement: outcome?.judgement ?? null,
@@ -93,8 +113,8 @@ function turnOf({ candidates, considered, rankedAt, upstream, askedAt, passedOve
   }
 }
 
-function passedOf({ upstream, reason, wait, isLimited }: Passed): object {
-  return { upstream, reason: clean(reason), wait_ms: wait, is_limited: isLimited }
+function passedOf({ upstream, reason, wait, isLimited, by }: Passed): object {
+  return { upstream, reason: clean(reason), wait_ms: wait, is_limited: isLimited, by }
 }
 
 /** A hook's error names its plugin and the phase. */

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { definePlugin } from 'postern/plugin'
 import { keepInStep } from './aside.ts'
 import { config } from './config.ts'
+import { explanationOf } from './explain.ts'
 import { addPages } from './pages.ts'
 import { openRoom } from './room.ts'
 
@@ -10,10 +11,10 @@ export default definePlugin({
   name: 'console',
   config,
   reads: ['provider', 'claim'],
-  mayRead: ['model', 'stream', 'principal', 'session', 'pin', 'usage', 'decision'],
+  mayRead: ['model', 'stream', 'principal', 'session', 'pin', 'usage', 'decision', 'slots'],
   writes: ['console_notes'],
   async setup(context) {
-    const { config, upstreams } = context
+    const { config, upstreams, log } = context
     const room = await context.shared(
       'room',
       () => openRoom(config.keep),
@@ -23,7 +24,7 @@ export default definePlugin({
     trail.limitTo(config.keep)
     health.meet(upstreams)
     const names = () => [...upstreams.map(({ name }) => name), ...health.names]
-    await keepInStep(asides, names, context)
+    await keepInStep(asides, names, (name) => health.woken(name), context)
     await addPages(context, room, {
       base: config.path,
       errors: config.errors === '' ? null : resolve(config.errors),
@@ -55,6 +56,8 @@ export default definePlugin({
       onEnd(exchange) {
         const ended = trail.ended(exchange)
         uses.add(ended)
+        // Made when a line of it is written, and of a level that is off none is.
+        log.debug({ exchange: ended.id, trail: { toJSON: () => explanationOf(ended) } }, 'the trail of an exchange')
         if (ended.passedOver.length > 0) health.passedOver(ended.passedOver)
         for (const { passedOver } of ended.turns) if (passedOver.length > 0) health.passedOver(passedOver)
       },

@@ -1,7 +1,7 @@
 /** The addresses of the console on the admin listener. */
 import { redactText, type PluginContext } from 'postern/plugin'
 import { fileOf, pageOf, readMap, sendJson } from './answer.ts'
-import { longestAside } from './aside.ts'
+import { longestAside, wake } from './aside.ts'
 import { errorsTold } from './errors.ts'
 import { explanationOf } from './explain.ts'
 import type { Room } from './room.ts'
@@ -72,8 +72,8 @@ export async function addPages(context: PluginContext<unknown>, room: Room, { ba
     const { upstream } = (await readMap(request)) ?? {}
     if (typeof upstream !== 'string' || !isKnown(upstream))
       return sendJson(response, 404, { error: 'no such upstream' })
-    const isTold = await asides.end(upstream, store)
-    log.warn({ upstream, told: isTold }, 'an operator lets an upstream be asked again')
+    const isTold = await wake(upstream, asides, store)
+    log.warn({ upstream, told: isTold }, 'an operator has ended the rests of an upstream')
     sendJson(response, 200, { upstream, until: null, told: isTold })
   })
 }

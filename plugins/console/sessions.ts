@@ -1,5 +1,5 @@
 /** How often conversations found their upstream again, among the exchanges that are kept. */
-import type { Ended } from './trail.ts'
+import type { Ended } from './notes.ts'
 
 /** What the page is told. A rate is null where there is nothing to divide by. */
 export function sessionsTold(exchanges: readonly Ended[]): object {

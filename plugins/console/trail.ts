@@ -1,102 +1,11 @@
 /** The decision trail: what happened to the last exchanges, and to those under way. In memory, bounded, without bodies. */
-import type { Exchange, PassedOver, Result, Upstream } from 'postern/plugin'
-import type { Usage } from 'postern/provider'
-
-declare module 'postern/plugin' {
-  interface Facts {
-    /** What the console notes of an exchange; nobody else's business. */
-    console_notes: Notes
-  }
-}
-
-export type Read = 'provider' | 'claim' | 'model' | 'stream' | 'principal' | 'session' | 'pin' | 'usage' | 'decision'
-export type Asked = Exchange<Read, 'console_notes'>
-
-/** What failover has said of a choice. */
-export type Choice = NonNullable<Asked['facts']['decision']>[number]
-
-/** An upstream that was asked, or was about to be. Times in ms since the exchange began. */
-export interface Turn {
-  /** The first of them, by name, and how many there were. */
-  readonly candidates: readonly string[]
-  readonly considered: number
-  readonly rankedAt: number
-  /** Null where the choice came to nothing. */
-  upstream: string | null
-  askedAt: number
-  /** Those that were passed over for it. */
-  passedOver: readonly Passed[]
-  choice: Choice | null
-  /** Null where it was given up before it was sent, or is still under way. */
-  outcome: Outcome | null
-}
-
-export interface Outcome {
-  readonly status: number | null
-  readonly error: string | null
-  readonly judgement: Result['judgement']
-  /** From the sending to the first content, or to the error, in ms. */
-  readonly ms: number
-  readonly endedAt: number
-}
-
-export interface Passed {
-  readonly upstream: string
-  readonly reason: string
-  readonly wait: number | null
-  readonly isLimited: boolean
-}
-
-/** Of an exchange under way. */
-export interface Notes {
-  /** Counts the exchanges of this process: clients may send one id twice. */
-  readonly number: number
-  readonly exchange: Asked
-  /** In ms since 1970, and of the monotonic clock. */
-  readonly at: number
-  readonly startedAt: number
-  readonly turns: Turn[]
-  /** Since the beginning, in ms; null until there is an answer. */
-  answeredAt: number | null
-  isMadeHere: boolean
-  /** Where it is in the list of those under way; -1 where that was full. */
-  place: number
-}
-
-/** Of one that has ended. Texts as they came: whoever shows them redacts them first. */
-export interface Ended {
-  readonly number: number
-  readonly id: string
-  readonly kind: Asked['kind']
-  readonly at: number
-  readonly method: string
-  readonly path: string
-  readonly client: string
-  readonly provider: string | null
-  readonly operation: string | null
-  readonly model: string | null
-  readonly isStream: boolean | null
-  readonly principal: string | null
-  readonly session: string | null
-  readonly pin: string | null
-  readonly upstream: string | null
-  readonly status: number
-  readonly error: Error | null
-  readonly usage: Usage | null
-  readonly turns: readonly Turn[]
-  readonly passedOver: readonly Passed[]
-  readonly isMadeHere: boolean
-  readonly answeredAt: number | null
-  /** Until its end, or until now. */
-  readonly ms: number
-}
+import type { Result, Upstream } from 'postern/plugin'
+import { endedOf, mostNames, passedOf, type Asked, type Ended, type Notes } from './notes.ts'
 
 /** Exchanges under way that are listed at most. */
 const mostLive = 4096
 /** Rankings that are kept of one exchange. */
 const mostTurns = 16
-/** Names that are kept of one ranking, and of those that were passed over. */
-const mostNames = 32
 
 const none: readonly never[] = Object.freeze([])
 
@@ -248,43 +157,4 @@ export class Trail {
     this.#names = candidates.slice(0, mostNames).map(({ name }) => name)
     return this.#names
   }
-}
-
-/** What is shown of an exchange, under way or not. */
-export function endedOf({ number, exchange, at, startedAt, turns, answeredAt, isMadeHere }: Notes): Ended {
-  const { facts, upstream } = exchange
-  return {
-    number,
-    id: exchange.id,
-    kind: exchange.kind,
-    at,
-    method: exchange.method,
-    path: exchange.path,
-    client: exchange.client,
-    provider: facts.provider?.name ?? null,
-    operation: facts.claim?.operation ?? null,
-    model: facts.model,
-    isStream: facts.stream,
-    principal: facts.principal?.name ?? null,
-    session: facts.session,
-    pin: facts.pin?.upstream ?? null,
-    upstream: upstream?.name ?? null,
-    status: exchange.status,
-    error: exchange.error,
-    usage: facts.usage,
-    turns,
-    passedOver: passedOf(exchange),
-    isMadeHere,
-    answeredAt,
-    ms: performance.now() - startedAt,
-  }
-}
-
-function passedOf({ passedOver }: Pick<Asked, 'passedOver'>): readonly Passed[] {
-  if (passedOver.length === 0) return none
-  return passedOver.slice(0, mostNames).map(nameOf)
-}
-
-function nameOf({ upstream, reason, wait, isLimited }: PassedOver): Passed {
-  return { upstream: upstream.name, reason, wait, isLimited }
 }

@@ -1,7 +1,7 @@
 /** How upstreams do, as far as this process has seen. */
 import { redactText, redactUrl, type Result, type Store, type Upstream } from 'postern/plugin'
 import type { Asides } from './aside.ts'
-import type { Asked, Passed } from './trail.ts'
+import type { Asked, Passed } from './notes.ts'
 
 /** How far an average moves with each result. */
 const step = 0.2
@@ -63,6 +63,12 @@ export class Health {
       const seen = this.#seen.get(upstream)
       if (seen) seen.passed = { reason, at, until: wait === null ? null : at + wait }
     }
+  }
+
+  /** Somebody has ended its rests: why it was passed over before says nothing any more. */
+  woken(name: string): void {
+    const seen = this.#seen.get(name)
+    if (seen) seen.passed = null
   }
 
   /** Plugins may offer further ones at any time: looked at now and then, not for each exchange. */

@@ -1,6 +1,6 @@
 /** What was used, by day, key and model: from the database where there is one, else what this process has seen. */
 import { redactText, type Database } from 'postern/plugin'
-import type { Ended } from './trail.ts'
+import type { Ended } from './notes.ts'
 
 /** One day's use of a model by a key. Days are UTC. */
 export interface Use {

@@ -2,7 +2,7 @@
 import type { Exchange, Fact, Upstream } from 'postern/plugin'
 import { groupOf, isFarWorse, rank, type Contender } from './rank.ts'
 import { isAccountBound } from './reasoning.ts'
-import { endProof, type Asking, type Decision, type Read, type Room, type Written } from './room.ts'
+import { endProof, type Asking, type Decision, type Ranked, type Read, type Room, type Written } from './room.ts'
 import { isPanic, sift, type Sifted } from './sift.ts'
 
 type Asks = Exchange<Read & Fact, Written & Fact>
@@ -34,7 +34,8 @@ export function choose(exchange: Asks, asking: Asking, candidates: readonly Upst
   const isFit = once && !room.memberOf(once).firmRest(facts.model, now)
   if (isFit && (again.isOnly || sifted.fit.length === 0)) {
     asking.inSpiteOf = again.isOnly ? Infinity : (room.memberOf(once).rest(facts.model, now)?.until ?? 0)
-    if (room.explains) decide(exchange, { upstream: once.name, score: null, parts: null, reason: 'asked once more' })
+    if (room.explains)
+      decide(exchange, { upstream: once.name, score: null, parts: null, reason: 'asked once more', ranked: [] })
     return [once]
   }
 
@@ -54,7 +55,14 @@ export function choose(exchange: Asks, asking: Asking, candidates: readonly Upst
   if (first.illness > 0) asking.inSpiteOf = room.memberOf(first.upstream).rest(facts.model, now)?.until ?? 0
   if (room.explains) {
     const reason = first.illness > 0 ? 'too many rest' : why
-    decide(exchange, { upstream: first.upstream.name, score: first.score, parts: first.parts, reason })
+    const { upstream, score, parts } = first
+    decide(exchange, {
+      upstream: upstream.name,
+      score,
+      parts,
+      reason,
+      ranked: ranked.slice(0, mostRanked).map(rankedOf),
+    })
   }
   return room.isCalm() ? ranked.map(({ upstream }) => upstream) : proving(exchange, asking, ranked, now, room)
 }
@@ -159,6 +167,13 @@ function proving(exchange: Asks, asking: Asking, ranked: Contender<Upstream>[], 
 function decide(exchange: Asks, decision: Omit<Decision, 'passedOver'>): void {
   const passedOver = exchange.passedOver.map(({ upstream, reason }) => `${upstream.name} ${reason}`)
   exchange.facts.decision = [...(exchange.facts.decision ?? []), { ...decision, passedOver }]
+}
+
+/** Those whose numbers are told of one choice. */
+const mostRanked = 16
+
+function rankedOf({ upstream, priority, score, load, errors, pace }: Contender<Upstream>): Ranked {
+  return { upstream: upstream.name, priority, score, load, errors, pace }
 }
 
 let entropy = Date.now() | 0

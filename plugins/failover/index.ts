@@ -1,4 +1,4 @@
-import { definePlugin, retry, type Upstream } from 'postern/plugin'
+import { definePlugin, retry, upstreamsWoken, type Upstream } from 'postern/plugin'
 import { again } from './again.ts'
 import { RetryBudget } from './budget.ts'
 import { choose } from './choose.ts'
@@ -11,9 +11,6 @@ import { Together } from './together.ts'
 import { verdictOf } from './verdict.ts'
 
 export type { Decision } from './room.ts'
-
-/** On which channel of the store it is told, by whoever knows, that an upstream shall rest no more; the message is its name. */
-const woken = 'upstreams_woken'
 
 /** How often the rests that other processes have written are read, in ms. They are told at once as well. */
 const pullEvery = 5000
@@ -53,7 +50,7 @@ export default definePlugin({
       explains: context.wants('decision'),
     }
     if (together) await join(() => together.listen())
-    await join(() => store.subscribe(woken, wake))
+    await join(() => store.subscribe(upstreamsWoken, wake))
     context.every(pullEvery, async () => {
       members.sweep(Date.now())
       await together?.pull()

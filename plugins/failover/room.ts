@@ -27,8 +27,23 @@ export interface Decision {
   readonly score: number | null
   readonly parts: Parts | null
   readonly reason: string
+  /** Those that could have been asked, best first, the first of them where they are many; empty where no score decided. */
+  readonly ranked: readonly Ranked[]
   /** Those that were not asked, each with the reason. */
   readonly passedOver: readonly string[]
+}
+
+/** One that could be asked, and the numbers that placed it. */
+export interface Ranked {
+  readonly upstream: string
+  readonly priority: number
+  readonly score: number
+  /** The share of its slots that is taken; 1 and more is full. */
+  readonly load: number
+  /** Moving average of its errors, 0 to 1. */
+  readonly errors: number
+  /** Of the time to its first content, in ms; null: not known. */
+  readonly pace: number | null
 }
 
 export interface Room {

@@ -45,11 +45,11 @@ async function scene(key?: string) {
   }
 }
 
-async function ask(gw: TestGateway, id: string, model = 'gpt-5'): Promise<void> {
+async function ask(gw: TestGateway, id: string, model = 'gpt-5', session = 'conversation'): Promise<void> {
   const answer = await fetch(`${gw.url}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'x-request-id': id },
-    body: JSON.stringify({ model, prompt_cache_key: 'conversation', messages: [] }),
+    body: JSON.stringify({ model, prompt_cache_key: session, messages: [] }),
   })
   await answer.text()
 }
@@ -136,6 +136,30 @@ describe('the console', () => {
     await page.evaluate(`document.getElementById('session').value = 'address@x:openai:0123'`)
     await page.evaluate(`document.getElementById('flush-form').requestSubmit()`)
     await page.until(`${textOf('flushed')}.startsWith('0 let go')`)
+    assert.deepEqual(await page.complaints(), [])
+  })
+
+  test('ends the rest of an upstream, by keyboard alone', async () => {
+    await using it = await scene()
+    await using chromium = await browser()
+    const page = await chromium.open(`${it.gw.adminUrl}/console`)
+    await page.until(`${textOf('connection-text')} === 'live'`)
+    await ask(it.gw, 'meets-the-limit')
+    await ask(it.gw, 'passes-it-over')
+    const button = `document.querySelector('[aria-label="Let bad be asked again"]')`
+    await page.until(button)
+    assert.match(await page.evaluate(textOf('upstream-rows')), /bad\s+openai\s+is resting until/)
+    await page.evaluate(`document.getElementById('minutes').focus()`)
+    // The table itself can be scrolled; its first button is next.
+    for (let step = 0; step < 2; step++) await page.press('Tab')
+    assert.equal(await focused(page), 'Let bad be asked again')
+    await page.press('Enter')
+    await page.until(`${textOf('action')} === 'bad is asked again.'`)
+    await page.until(`document.querySelector('[aria-label="Set bad aside"]')`)
+    assert.equal(await focused(page), 'Set bad aside', 'the keyboard stays where it was')
+    await ask(it.gw, 'asks-it-again', 'gpt-5', 'another')
+    const told = (await (await fetch(`${it.gw.adminUrl}/explain/asks-it-again`)).json()) as Record<string, unknown> // as it tells
+    assert.equal((told.attempts as { upstream: string }[])[0]?.upstream, 'bad')
     assert.deepEqual(await page.complaints(), [])
   })
 

@@ -95,6 +95,13 @@ export class GatewayProcess implements AsyncDisposable {
     await this.#end('SIGKILL')
   }
 
+  /** SIGTERM; resolves when it has ended, with its exit code (null where a signal has ended it) and how long that took, in ms. */
+  async stop(): Promise<{ readonly code: number | null; readonly ms: number }> {
+    const since = performance.now()
+    await this.#end('SIGTERM')
+    return { code: this.#child.exitCode, ms: performance.now() - since }
+  }
+
   /** What `postern gates --json` prints for its gateway.yaml, in a process of its own. */
   async gates(): Promise<readonly GateTold[]> {
     const { stdout } = await promisify(execFile)(process.execPath, [bin, 'gates', '--json', '--config', this.file], {

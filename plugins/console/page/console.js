@@ -82,8 +82,9 @@ async function setAside(upstream) {
 /** @param {string} upstream */
 async function letBeAsked(upstream) {
   await show('upstreams', async () => {
-    await act(`${data}/unrest`, { upstream })
-    setText(byId('action'), `${upstream} is asked again.`)
+    const { told } = await act(`${data}/unrest`, { upstream })
+    const where = told ? '' : ', by this process only: the store did not take it'
+    setText(byId('action'), `${upstream} is asked again${where}.`)
   })
   await refresh('upstreams')
 }

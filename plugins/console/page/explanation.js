@@ -13,10 +13,7 @@ export function showExplanation(told) {
     ['Model', told.model],
     ['Key', told.principal],
     ['Session', told.session && `${told.session}${told.pin ? `, pinned to ${told.pin}` : ''}`],
-    [
-      'Status',
-      `${told.status || 'none yet'}${told.answered_by ? `, answered by ${told.answered_by === 'gateway' ? 'the gateway itself' : told.upstream}` : ''}`,
-    ],
+    ['Status', `${told.status || 'none yet'}${told.answered_by ? `, answered by ${answererOf(told)}` : ''}`],
     ['Error', error && `${error.name}${error.plugin ? ` in ${error.plugin}, ${error.phase}` : ''}: ${error.message}`],
     ['Time', times(ms)],
     [
@@ -30,20 +27,40 @@ export function showExplanation(told) {
   const list = element('dl')
   for (const [name, value] of facts) if (value) list.append(element('dt', {}, name), element('dd', {}, String(value)))
   const steps = attempts.map((one, at) => element('li', {}, sentence(one, at)))
-  const passed = told.passed_over.map((one) => element('li', {}, `${one.upstream} ${one.reason}`))
+  const passed = told.passed_over.map((one) => element('li', {}, passedOf(one)))
+  const said = told.plugins.map((one) => element('li', {}, saidOf(one)))
   byId('explanation-body').replaceChildren(
     list,
     element('h3', {}, 'Choices'),
     steps.length > 0 ? element('ol', {}, ...steps) : element('p', { class: 'quiet' }, 'No upstream was chosen.'),
+    ...(said.length > 0 ? [element('h3', {}, 'Plugins'), element('ul', {}, ...said)] : []),
     ...(passed.length > 0 ? [element('h3', {}, 'Passed over in the end'), element('ul', {}, ...passed)] : []),
   )
   byId('explanation').showModal()
 }
 
-function times({ total, before_choosing: before, upstreams, own, answer }) {
+function answererOf({ answered_by: by, answered_in: where, upstream }) {
+  if (by === 'plugin') return `${where.plugin} in ${where.phase}`
+  return by === 'gateway' ? 'the gateway itself' : upstream
+}
+
+const deeds = { answer: 'answered', retry: 'wanted another attempt' }
+
+function saidOf({ plugin, phase, attempt, what, field }) {
+  const deed = what === 'edit' ? `edited ${field}` : deeds[what]
+  return `${plugin} ${deed} in ${phase}${attempt > 0 ? `, attempt ${attempt}` : ''}`
+}
+
+function passedOf({ upstream, reason, by }) {
+  return `${upstream} ${reason}${by ? `, says ${by}` : ''}`
+}
+
+function times({ total, on_request: request, body, on_body: onBody, choosing, slots, upstreams, own, answer }) {
   const parts = [`${total} ms in all`]
-  if (before !== null) parts.push(`${before} until the first choice`)
-  parts.push(`${upstreams} for first content of upstreams`)
+  if (request !== null) parts.push(`${request} for onRequest`)
+  if (body !== null) parts.push(`${body} for the body to come`)
+  if (onBody !== null) parts.push(`${onBody} for onBody`)
+  parts.push(`${choosing} for choosing`, `${slots} for slots`, `${upstreams} for first content of upstreams`)
   if (own !== null) parts.push(`${own} the gateway's own`)
   if (answer !== null) parts.push(`${answer} for the answer to pass`)
   return parts.join('; ')
@@ -57,6 +74,7 @@ function sentence({
   score,
   parts,
   reason,
+  ranked,
   status,
   error,
   judgement,
@@ -80,9 +98,10 @@ function sentence({
     judgement && judgement !== 'final'
       ? `; judged ${typeof judgement === 'string' ? judgement : `to rest ${judgement.rest} s (${judgement.scope})`}`
       : ''
-  const others =
-    passed.length > 0 ? `. Passed over: ${passed.map((one) => `${one.upstream} ${one.reason}`).join('; ')}` : ''
-  return `${chosen}${why}${outcome && `: ${outcome}`}${timing}${verdict}${others}`
+  const others = passed.length > 0 ? `. Passed over: ${passed.map(passedOf).join('; ')}` : ''
+  const scores = ranked.map((one) => `${one.upstream} ${one.score.toFixed(3)}`).join(', ')
+  const scored = ranked.length > 1 ? `. Ranked: ${scores}` : ''
+  return `${chosen}${why}${outcome && `: ${outcome}`}${timing}${verdict}${scored}${others}`
 }
 
 function partsOf(parts) {

@@ -59,8 +59,8 @@ export function showUpstreams(upstreams, { rest, unrest }) {
     { text: ({ asked }) => number(asked), kind: 'number' },
     { text: (one) => (one.last_error ? `${one.last_error} at ${time(one.last_error_at)}` : '–') },
     {
-      action: ({ name, aside_until: aside }) =>
-        aside
+      action: ({ name, aside_until: aside, passed_over: passed }) =>
+        aside || passed?.until
           ? { label: 'Ask again', name: `Let ${name} be asked again`, run: () => unrest(name) }
           : { label: 'Set aside', name: `Set ${name} aside`, run: () => rest(name) },
     },
