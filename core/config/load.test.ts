@@ -17,8 +17,8 @@ const admin = { listen: '127.0.0.1:8788', metrics_without_key: false, hosts: [] 
 describe('a configuration', () => {
   test('has every setting, though the file has none', async () => {
     const { settings, upstreams, plugins, notes } = await sound('{}')
-    const { store, database, ...others } = settings
-    assert.deepEqual([store.reveal(), database.reveal()], ['memory', 'none'])
+    const { store, database, transport, ...others } = settings
+    assert.deepEqual([store.reveal(), database.reveal(), transport], ['memory', 'none', 'lean'])
     assert.deepEqual(others, {
       listen: '127.0.0.1:8787',
       admin,
@@ -26,7 +26,6 @@ describe('a configuration', () => {
       log: { level: 'info' },
       limits: defaultLimits,
       timeouts: { connect: 10_000, headers: 600_000, idle: 180_000, hold: 5000, heartbeat: 10_000 },
-      transport: 'lean',
       trusted_proxies: [],
     })
     assert.deepEqual([upstreams, plugins, notes], [[], [], []])
