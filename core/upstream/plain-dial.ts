@@ -28,6 +28,7 @@ export function plainDial(origin: URL): Dial {
 function told(socket: Socket, event: string, done: Parameters<Dial>[0]): () => void {
   const failed = (error: NodeJS.ErrnoException) => {
     socket.off(event, opened)
+    socket.destroy()
     done(error, null)
   }
   const opened = () => {

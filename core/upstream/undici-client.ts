@@ -47,7 +47,7 @@ export class UndiciClient implements HttpClient {
   }
 }
 
-/** undici's words for what ours are for. Its parser's errors are HPE_…. */
+/** undici's words for what ours are for. Its parser's errors often have none. */
 const words: Readonly<Record<string, UpstreamFailure>> = {
   UND_ERR_CONNECT_TIMEOUT: 'CONNECT_TIMEOUT',
   UND_ERR_HEADERS_TIMEOUT: 'HEADERS_TIMEOUT',
@@ -103,7 +103,7 @@ class Handler implements Flow {
   }
 
   onError(error: NodeJS.ErrnoException): void {
-    const word = words[error.code ?? ''] ?? (error.code?.startsWith('HPE_') ? 'BAD_ANSWER' : undefined)
+    const word = words[error.code ?? ''] ?? (error.name === 'HTTPParserError' ? 'BAD_ANSWER' : undefined)
     this.#receiver.onError(word === undefined ? error : failure(word, error.message))
   }
 }
