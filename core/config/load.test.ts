@@ -9,7 +9,7 @@ import { example, openai, optionsOf, parse, plugin, sound, source, sourceOf } fr
 import { loadConfig } from './load.ts'
 import { render } from './problems.ts'
 
-const times = { drain: 30_000, head_time: 30_000, body_time: 30_000, read_time: 120_000 }
+const times = { drain: 30_000, lag: 500, head_time: 30_000, body_time: 30_000, read_time: 120_000 }
 const defaultLimits = { ...times, body: 2 ** 25, upload: 2 ** 29, header: 2 ** 15, headers: 100, url: 2 ** 13 }
 /** Where the file says nothing of it. */
 const admin = { listen: '127.0.0.1:8788', metrics_without_key: false, hosts: [] }
