@@ -1,4 +1,5 @@
 /** Every error the gateway can make: code, status, what the client is told, and the cure for whoever runs the gateway. */
+import { redactText } from './observe/redact.ts'
 import { refuse, type Refusal } from './reply.ts'
 import type { Headers } from './plugin.ts'
 
@@ -116,10 +117,10 @@ export const errors = {
 
 export type ErrorCode = keyof typeof errors
 
-/** The refusal of a row; `detail` is told to the client after the row's message, so it must hold nothing secret. */
+/** The refusal of a row; `detail` is told to the client after the row's message, redacted: answers are kept in logs of others. */
 export function fault(code: ErrorCode, detail = '', headers: Headers = {}): Refusal {
   const { status, message } = errors[code]
-  return refuse(status, code, detail ? `${message}: ${detail}` : message, headers)
+  return refuse(status, code, detail ? `${message}: ${redactText(detail)}` : message, headers)
 }
 
 /** Thrown where a refusal has to travel through code that returns something else. */

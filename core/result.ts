@@ -17,8 +17,10 @@ export interface Upstream {
   readonly priority: number
   /** How many exchanges it may have at the same time; null: as many as come. */
   readonly slots: number | null
-  /** False: asked by HTTP only, whatever its API can do. */
-  readonly websocket?: boolean
+  /**
+   * Where its API has WebSocket: turns go over it (true, or absent), requests by HTTP as well (`always`), or nothing does (false).
+   */
+  readonly websocket?: boolean | 'always'
 }
 
 /** Whether another upstream may do better: no (`final`), yes (`elsewhere`), yes and this one should rest. */

@@ -14,6 +14,7 @@ import { handle } from './handle.ts'
 import { refuse } from './reply.ts'
 import { methodRefused, refusalOfHead } from './strict.ts'
 import { parseTarget } from './target.ts'
+import type { SocketBook } from './websocket-book.ts'
 import { asksForWebSocket, ClientSockets } from './websocket.ts'
 
 /** How long an exchange that was ended has to tell its client, in ms, and a connection that was broken to be gone. */
@@ -61,6 +62,16 @@ export class Server {
 
   get gateway(): Gateway {
     return this.#gateway
+  }
+
+  /** Counts of the WebSockets of its clients. */
+  get websockets(): SocketBook {
+    return this.#sockets.book
+  }
+
+  /** Bytes of conversations that are remembered for WebSocket clients. */
+  get remembered(): number {
+    return this.#sockets.remembered.used
   }
 
   get isDraining(): boolean {

@@ -11,6 +11,7 @@ import { openMetrics } from './observe/metrics.ts'
 import { processMetrics } from './observe/metrics-process.ts'
 import { tellState } from './observe/state.ts'
 import { Ending, Hurry } from './ending.ts'
+import { tellSockets } from './observe/websockets.ts'
 import { Server } from './server.ts'
 import { Shared } from './shared.ts'
 import { tellEvery, tellWaits } from './telling.ts'
@@ -85,6 +86,7 @@ export class Sidecar {
     house.overload.use(server.gateway.config.settings.limits)
     this.#process = processMetrics(house.metrics, { version: version() })
     tellState(this, house.metrics)
+    tellSockets(server.websockets, house.metrics)
   }
 
   async open(): Promise<void> {

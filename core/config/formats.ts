@@ -104,6 +104,9 @@ export const formats: Readonly<Record<string, Format>> = {
   },
 }
 
+/** Formats of what may hold a credential: no frame and no sentence shows it. */
+export const secretFormats: ReadonlySet<string> = new Set(['secret', 'store', 'database'])
+
 /** Milliseconds of a text such as `30s`; null where it is none. */
 export function parseDuration(text: string): number | null {
   return parseUnits(text, durationPattern, durationUnits)

@@ -19,6 +19,7 @@ import { resolveReferences } from './references.ts'
 import { Report } from './report.ts'
 import { coreSchema, type Core, type Settings } from './schema.ts'
 import { checkUpstreams, readUpstreams } from './upstreams.ts'
+import { checkWebsocket } from './websocket.ts'
 
 export type { PluginEntry, PluginSource }
 
@@ -84,6 +85,7 @@ async function read(text: string, file: string, report: Report, options: LoadOpt
   // `check` has held it against the schema that Core is the type of.
   const { keys, upstreams: list, plugins: _items, ...settings } = core.value as Core
   checkTimers(draft, settings)
+  checkWebsocket(draft, settings.websocket)
   checkDatabase(draft, settings, items)
   checkKeys(draft, keys)
   if (!report.clean) return null
@@ -103,9 +105,11 @@ async function read(text: string, file: string, report: Report, options: LoadOpt
 /** Node's timers hold 2³¹-1 ms; a longer one does not wait at all. */
 const longestTimer = 2 ** 31 - 1
 
-function checkTimers({ yaml, report }: Draft, { limits, timeouts }: Settings): void {
+function checkTimers({ yaml, report }: Draft, { limits, timeouts, websocket }: Settings): void {
   const timers = [
     ['limits', 'drain', limits.drain],
+    ['websocket', 'ping', websocket.ping],
+    ['websocket', 'ping_timeout', websocket.ping_timeout],
     ...Object.entries(timeouts).map(([key, value]) => ['timeouts', key, value] as const),
   ] as const
   for (const [map, key, value] of timers) {

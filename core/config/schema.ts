@@ -3,6 +3,7 @@ import type { JSONSchema } from 'json-schema-to-ts'
 import type { ConfigOf } from '../plugin.ts'
 import { limits } from './limits.ts'
 import { timeouts } from './timeouts.ts'
+import { websocket } from './websocket.ts'
 
 const log = {
   type: 'object',
@@ -66,8 +67,10 @@ const upstream = {
       description: 'How many exchanges it may have at the same time; needs the plugin concurrency. Absent: no limit.',
     },
     websocket: {
-      type: 'boolean',
-      description: 'Whether it is asked over WebSocket where its API has that; false: by HTTP alone. Absent: yes.',
+      enum: [true, false, 'always'],
+      description:
+        'Whether turns of a WebSocket are asked over WebSocket, where its API has that; always: requests by HTTP too; ' +
+        'false: all by HTTP. Absent: true.',
     },
   },
 } as const satisfies JSONSchema
@@ -199,6 +202,7 @@ export const coreSchema = {
         'exchanges that are under way end with the one they began with.',
       default: 'lean',
     },
+    websocket,
     trusted_proxies: {
       type: 'array',
       items: { type: 'string', format: 'address' },

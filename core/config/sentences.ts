@@ -1,7 +1,7 @@
 /** Mistakes in words: what the value must be, what it is instead, what to write. */
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { Path } from './document.ts'
-import { formats } from './formats.ts'
+import { formats, secretFormats } from './formats.ts'
 import type { Mistake, Shape } from './mistakes.ts'
 import { didYouMean } from './problems.ts'
 
@@ -184,7 +184,7 @@ function choices({ enum: options, const: only }: Shape): string[] {
 /** Whether some form of it is a secret. */
 function isSecret(schema: JSONSchema): boolean {
   if (typeof schema === 'boolean') return false
-  return schema.format === 'secret' || [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].some(isSecret)
+  return secretFormats.has(schema.format ?? '') || [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].some(isSecret)
 }
 
 /** Whether a union chooses between forms, and not only between keys that must be there. */

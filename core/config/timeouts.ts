@@ -49,12 +49,14 @@ export const timeouts = {
     first_message: {
       type: 'string',
       format: 'duration',
-      description: 'For the first message of a WebSocket whose messages are requests. Absent: 30s.',
+      description: 'For the first message of a WebSocket whose messages are requests.',
+      default: '30s',
     },
     between_turns: {
       type: 'string',
       format: 'duration',
-      description: 'For the next request of a WebSocket whose messages are requests. Absent: 10m.',
+      description: 'For the next request of a WebSocket whose messages are requests.',
+      default: '10m',
     },
     total: {
       type: 'string',

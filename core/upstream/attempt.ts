@@ -3,6 +3,7 @@ import { holdFor, holdLimit, type Hold, type Verdict } from '../commit.ts'
 import type { Headers, Judgement, Result } from '../plugin.ts'
 import { judgeByStatus, type Dialect, type Unjudged } from '../provider.ts'
 import type { Flow, Receiver, Sending } from './client.ts'
+import { maskFor, type KeyMask } from './key-mask.ts'
 
 /** Where the bytes of an answer go. */
 export interface Sink {
@@ -30,6 +31,8 @@ export interface Answering {
   forsake?(): void
 }
 
+const nothingMore = Buffer.alloc(0)
+
 /** How long an attempt may take before its answer counts as one, in ms. */
 export interface Watch {
   /** How long the start of an answer is held; null: it is not, because nobody would ask another upstream. */
@@ -56,6 +59,8 @@ export class Attempt implements Answering, Receiver {
   #heldSince = 0
   #held: Buffer[] = []
   #announced = -1
+  /** Of an error: the key it may repeat. */
+  #mask: KeyMask | null = null
   #state: 'asked' | 'arriving' | 'whole' | 'broken' = 'asked'
   #error: NodeJS.ErrnoException | null = null
   #sink: Sink | null = null
@@ -128,6 +133,10 @@ export class Attempt implements Answering, Receiver {
   }
 
   onHead(status: number, headers: Headers): void {
+    if (status >= 400) {
+      this.#mask = maskFor(this.sending.headers)
+      this.#mask?.hideIn(headers)
+    }
     this.#state = 'arriving'
     this.head = { status, headers }
     this.#announced = Number(headers['content-length'] ?? -1)
@@ -137,9 +146,16 @@ export class Attempt implements Answering, Receiver {
     else this.#decide('commit')
   }
 
-  onData(chunk: Buffer): boolean {
-    this.received += chunk.length
-    if (this.#sink) return this.#sink.bytes(chunk, this.received === this.#announced)
+  onData(bytes: Buffer): boolean {
+    this.received += bytes.length
+    const isLast = this.received === this.#announced
+    const chunk = this.#mask ? this.#mask.push(bytes, isLast) : bytes
+    if (chunk.length === 0) return true
+    return this.#take(chunk, isLast)
+  }
+
+  #take(chunk: Buffer, isLast: boolean): boolean {
+    if (this.#sink) return this.#sink.bytes(chunk, isLast)
     this.#held.push(chunk)
     const verdict = this.#hold?.push(chunk)
     if (verdict) this.#decide(verdict)
@@ -147,6 +163,8 @@ export class Attempt implements Answering, Receiver {
   }
 
   onComplete(): void {
+    const rest = this.#mask?.push(nothingMore, true)
+    if (rest?.length) this.#take(rest, true)
     this.#state = 'whole'
     if (this.#hold) this.#decide(this.#hold.end(true))
     this.#sink?.whole()

@@ -1,10 +1,13 @@
 /** The upstreams of one gateway: which could be asked for a model, and how each is reached. */
 import type { Config } from '../config/load.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import { tellPool } from '../observe/websockets.ts'
 import type { Upstream } from '../plugin.ts'
 import type { Provider } from '../provider.ts'
 import type { Shared } from '../shared.ts'
 import { Connections } from './transport.ts'
-import { WsPool } from './ws-pool.ts'
+import type { LaneLimits } from './ws-lane-spec.ts'
+import { WsPool, type WsPoolOptions } from './ws-pool.ts'
 
 /** Connections to an upstream and what its base address puts before each path. */
 export interface Target {
@@ -18,6 +21,8 @@ export interface Target {
 export interface WebSockets {
   /** The address of a path and query of the upstream's own. */
   url(path: string): URL
+  /** How many connections there may be that are alike. */
+  readonly limits: LaneLimits
   /** The pool that all upstreams have in common, kept open at the least until it is released; it outlives a reload. */
   hold(): Promise<HeldPool>
   /** The upstream has said that it has no WebSocket: until then (`performance.now()`) it is asked by HTTP. */
@@ -34,6 +39,7 @@ type Serves = (model: string) => boolean
 export class Upstreams {
   readonly #config: Config
   readonly #shared: Shared
+  readonly #metrics: Metrics
   readonly #keys = new Map<string, Promise<Connections>>()
   /** What plugins have offered, each its own list. */
   readonly #offered = new Map<string, readonly Upstream[]>()
@@ -41,9 +47,10 @@ export class Upstreams {
   #pool: Promise<{ readonly key: string }> | null = null
   #byProvider: ReadonlyMap<string, Served>
 
-  constructor(config: Config, shared: Shared) {
+  constructor(config: Config, shared: Shared, metrics: Metrics) {
     this.#config = config
     this.#shared = shared
+    this.#metrics = metrics
     this.#byProvider = served(config.upstreams)
   }
 
@@ -88,8 +95,9 @@ export class Upstreams {
   }
 
   async #open(address: URL, { dialect }: Provider): Promise<Target> {
-    const { timeouts, transport } = this.#config.settings
+    const { timeouts, transport, websocket } = this.#config.settings
     const { connect, headers, idle } = timeouts
+    const { max, min_idle: minIdle, max_idle: maxIdle, queue, utilization } = websocket.pool
     const key = `connections ${transport} ${address.origin} ${connect} ${headers} ${idle}`
     let opening = this.#keys.get(key)
     if (!opening) {
@@ -102,6 +110,7 @@ export class Upstreams {
     }
     const websockets: WebSockets = {
       url: (path) => new URL(path, address.origin.replace(/^http/, 'ws')),
+      limits: { max, minIdle, maxIdle, queue, utilization },
       hold: () => this.#holdPool(),
       absentUntil: 0,
     }
@@ -110,17 +119,35 @@ export class Upstreams {
 
   /** The gateway holds it too: connections wait in it for sessions to come. */
   async #holdPool(): Promise<HeldPool> {
-    const { connect } = this.#config.settings.timeouts
-    const key = `websockets ${connect}`
-    const take = () =>
-      this.#shared.take(
-        key,
-        () => new WsPool({ handshakeTimeout: connect, acquireTimeout: connect + 2000 }),
-        (open) => open.close(),
-      )
+    const options = poolOptions(this.#config.settings)
+    const key = `websockets ${JSON.stringify(options)}`
+    const open = () => {
+      const pool = new WsPool(options)
+      return { pool, untell: tellPool(pool, this.#metrics) }
+    }
+    const take = async () => {
+      const { pool } = await this.#shared.take(key, open, async (it) => {
+        await it.pool.close()
+        it.untell()
+      })
+      return pool
+    }
     this.#pool ??= take().then((pool) => ({ key, pool }))
     const pool = await take()
     return { pool, release: () => void this.#shared.release(key) }
+  }
+}
+
+/** What all of its connections have in common: where one of these changes, a pool of its own is opened beside the one before. */
+function poolOptions({ timeouts: { connect }, websocket }: Config['settings']): Partial<WsPoolOptions> {
+  return {
+    handshakeTimeout: connect,
+    acquireTimeout: connect + 2000,
+    maxPayload: websocket.message,
+    isCompressed: websocket.compress_upstreams,
+    pingEvery: websocket.ping,
+    pingTimeout: websocket.ping_timeout,
+    maxAge: websocket.pool.max_age,
   }
 }
 

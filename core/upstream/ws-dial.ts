@@ -6,6 +6,7 @@ import type { Headers } from '../plugin.ts'
 import { requestHeaders } from './headers.ts'
 import type { Clock } from './ws-clock.ts'
 import { WsConnection } from './ws-connection.ts'
+import { offered } from './ws-deflate.ts'
 import { UpgradeRefused, WsError } from './ws-errors.ts'
 
 /** How connections are opened; the same for all of a pool. */
@@ -16,7 +17,7 @@ export interface DialOptions {
   readonly closeTimeout: number
   /** Bytes of the longest message that is taken; a longer one ends the connection with 1009. */
   readonly maxPayload: number
-  /** Whether permessage-deflate is offered: without context takeover, so that an idle connection holds no window. */
+  /** Whether permessage-deflate is offered; `ws-deflate.ts` says what it costs. */
   readonly isCompressed: boolean
   /** How the socket is made: a lookup, an agent (a proxy), certificates. */
   readonly socket: SocketOptions
@@ -46,14 +47,6 @@ export interface Dialing {
 
 /** An answer to an upgrade is an error in a few lines; the rest of a longer one is not read. */
 const refusalLimit = 64 * 1024
-
-/** Messages from 1 KiB on are worth deflating; ten at once, so that a burst does not take the whole thread pool. */
-const deflate = {
-  clientNoContextTakeover: true,
-  serverNoContextTakeover: true,
-  threshold: 1024,
-  concurrencyLimit: 10,
-} as const
 
 /** Begins a handshake. */
 export function dial(to: Handshake, options: DialOptions, clock: Clock): Dialing {
@@ -111,7 +104,7 @@ function clientOptions(to: Handshake, options: DialOptions): ClientOptions {
     headers: handshakeHeaders(to.headers),
     maxPayload: options.maxPayload,
     closeTimeout: options.closeTimeout,
-    perMessageDeflate: options.isCompressed ? deflate : false,
+    perMessageDeflate: options.isCompressed ? offered : false,
     followRedirects: false,
   }
   return given
@@ -125,6 +118,9 @@ function handshakeHeaders(headers: Readonly<Headers>): Record<string, string> {
 }
 
 function refusal(answer: IncomingMessage, give: (reason: Error) => void): void {
+  // Node takes a 101 whose Upgrade or Connection is missing for an answer as any other: passed on, the client would switch.
+  if (answer.statusCode === 101)
+    return give(new WsError('HANDSHAKE_BROKEN', 'the upstream answered 101 without Upgrade and Connection'))
   const chunks: Buffer[] = []
   let size = 0
   const done = (): void =>

@@ -220,7 +220,10 @@ export class Queue {
         this.#dialing.delete(dialing)
         host.counters.dialFailures++
         if (waiter === null) this.#warmer.failed(host.clock.now())
-        else this.fail(waiter, error)
+        else {
+          if (!waiter.isSettled) host.counters.failed++
+          this.fail(waiter, error)
+        }
         this.serve()
       },
     )

@@ -152,7 +152,7 @@ export class Roster {
       models: modelsOf(row.models),
       priority: row.priority,
       slots: row.concurrency === 0 ? null : row.concurrency,
-      ...(typeof row.websocket === 'boolean' ? { websocket: row.websocket } : {}),
+      ...(typeof row.websocket === 'boolean' || row.websocket === 'always' ? { websocket: row.websocket } : {}),
     })
   }
 
