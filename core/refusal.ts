@@ -52,8 +52,8 @@ export function refuseForWantOfUpstream(exchange: LiveExchange, candidates: read
 
 const timeouts = new Set([
   'CONNECT_TIMEOUT',
-  'UND_ERR_HEADERS_TIMEOUT',
-  'UND_ERR_BODY_TIMEOUT',
+  'HEADERS_TIMEOUT',
+  'IDLE_TIMEOUT',
   'FIRST_EVENT_TIMEOUT',
   'MESSAGE_TIMEOUT',
   'HANDSHAKE_TIMEOUT',

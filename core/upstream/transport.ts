@@ -1,54 +1,34 @@
 /**
- * How bytes reach an upstream: the one file that knows http-proxy-3 and undici. http-proxy-3 is the frame; its `stream` pass
- * is ours and drives undici's dispatcher on kept-alive connections, at about half the CPU of the frame's own (see
- * ARCHITECTURE.md, "Transport").
+ * How bytes reach an upstream: the one file that knows http-proxy-3. It is the frame; its `stream` pass is ours, and drives a client with
+ * kept-alive connections: the gateway's own or undici's (see ARCHITECTURE.md, "Transport").
  */
 import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { createProxyServer } from 'http-proxy-3'
-import { Pool, type Dispatcher } from 'undici'
 import { holdLimit } from '../commit.ts'
 import type { Headers } from '../plugin.ts'
 import type { Tunnel } from '../tunnel.ts'
+import type { Settings } from '../config/schema.ts'
 import type { Attempt } from './attempt.ts'
+import type { HttpClient, Timeouts } from './client.ts'
 import type { Dial } from './dial.ts'
-
-/** Milliseconds each phase may take. */
-export interface Timeouts {
-  readonly connect: number
-  /** From the request sent to the answer's headers. */
-  readonly headers: number
-  /** Between two pieces of the answer. */
-  readonly idle: number
-}
+import { Http1Pool } from './http1-pool.ts'
+import { UndiciClient } from './undici-client.ts'
 
 /** The connections to one origin. */
 export class Connections {
   readonly origin: URL
   /** Makes every connection, whatever is spoken on it. */
   readonly dial: Dial
-  readonly #pool: Pool
-  readonly #timeouts: Timeouts
-  /** Connections on their way into the pool, by what gives them up. */
-  readonly #dialling = new Set<() => void>()
+  readonly #client: HttpClient
 
-  constructor(origin: URL, timeouts: Timeouts, dial: Dial) {
+  constructor(origin: URL, timeouts: Timeouts, transport: Settings['transport'], dial: Dial) {
     this.origin = origin
     this.dial = dial
-    this.#timeouts = timeouts
-    this.#pool = new Pool(origin, {
-      connect: (_options, connected) => {
-        const giveUp = dial((error, socket) => {
-          this.#dialling.delete(giveUp)
-          const told = [error, socket] as Parameters<typeof connected> // one of them is null, as undici has it
-          connected(...told)
-        })
-        this.#dialling.add(giveUp)
-      },
-      // Long enough to save the next TLS handshake, shorter than what AI APIs and their edges close after (60 s and more).
-      keepAliveTimeout: 30_000,
-      pipelining: 1,
-    })
+    this.#client =
+      transport === 'undici'
+        ? new UndiciClient(origin, timeouts, dial)
+        : new Http1Pool({ host: origin.host, dial, timeouts })
   }
 
   /** Sends an attempt through the frame. Its outcome, whatever it is, is `attempt.result`. */
@@ -61,21 +41,7 @@ export class Connections {
 
   /** The frame's last pass. */
   dispatch(attempt: Attempt): void {
-    const { method, path, headers, body } = attempt.sending
-    // http-proxy-3's pass deleteLength has announced an empty body for DELETE and OPTIONS.
-    if (body !== null && headers['content-length'] === '0') headers['content-length'] = undefined
-    this.#pool.dispatch(
-      {
-        method,
-        path,
-        headers,
-        body: body as Dispatcher.DispatchOptions['body'], // async iterables are taken, though the type does not say so
-        headersTimeout: this.#timeouts.headers,
-        bodyTimeout: this.#timeouts.idle,
-      },
-      // undici's older form of handler, which its client calls without a wrapper
-      attempt,
-    )
+    this.#client.send(attempt.sending, attempt)
   }
 
   /**
@@ -109,8 +75,7 @@ export class Connections {
 
   /** Resolves when every connection is closed; what is still under way is cut off. */
   close(): Promise<void> {
-    for (const giveUp of this.#dialling) giveUp()
-    return this.#pool.destroy()
+    return this.#client.close()
   }
 }
 

@@ -104,20 +104,21 @@ export class Upstreams {
   }
 
   async #open(upstream: Upstream, address: URL, { dialect }: Provider): Promise<Target> {
-    const { timeouts, websocket } = this.#config.settings
+    const { timeouts, transport, websocket } = this.#config.settings
+    const { connect, headers, idle } = timeouts
     const { max, min_idle: minIdle, max_idle: maxIdle, queue, utilization } = websocket.pool
     const allowsPrivate = upstream.allowsPrivate === true || (saysItself(address) && this.#isOfTheFile(upstream))
     const tls = address.protocol === 'https:' ? (upstream.tls ?? null) : null
     const way = `${allowsPrivate ? 'anywhere' : 'public'} ${fingerprintOf(tls)}`
-    const key = `connections ${address.origin} ${timeouts.connect} ${timeouts.headers} ${timeouts.idle} ${way}`
+    const key = `connections ${transport} ${address.origin} ${connect} ${headers} ${idle} ${way}`
     let opening = this.#keys.get(key)
     if (!opening) {
       opening = this.#shared.take(
         key,
         () => {
           const origin = new URL(address.origin)
-          const options = { timeout: timeouts.connect, allowsPrivate, tls, resolve: this.#resolve }
-          return new Connections(origin, timeouts, dialer(origin, options))
+          const options = { timeout: connect, allowsPrivate, tls, resolve: this.#resolve }
+          return new Connections(origin, timeouts, transport, dialer(origin, options))
         },
         (open) => open.close(),
       )
