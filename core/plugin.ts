@@ -7,6 +7,7 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import type { Dialect, Provider } from './provider.ts'
 
+export { contractVersion } from './contract.ts'
 export { addressSet, isAddressPattern, type AddressSet } from './address.ts'
 export { applyPatch, deleteField, setField, type Edit } from './body/patch.ts'
 export { redactHeaders, redactJson, redactText, redactUrl, trimRequest } from './observe/redact.ts'
@@ -240,6 +241,8 @@ export interface Plugin {
   /** Read where a plugin above writes them, null where none does. */
   readonly mayRead: readonly Fact[]
   readonly writes: readonly Fact[]
+  /** The version of the contract it was written for; one that is not kept here is refused. Absent: it is not asked. */
+  readonly contract?: string
   /** Whether it cannot be without a database: a gateway.yaml that has none is refused. */
   readonly needsDatabase?: boolean
   /** Set by `defineProvider`: the providers whose dialects it builds on. */
@@ -265,6 +268,8 @@ export function definePlugin<
   /** Facts it can do without: null where no plugin writes them. */
   mayRead?: readonly M[]
   writes?: readonly W[]
+  /** The `contractVersion` it was written for. */
+  contract?: string
   needsDatabase?: boolean
   setup(context: PluginContext<C>): Hooks<R | M, W> | Promise<Hooks<R | M, W>>
 }): Plugin {
@@ -274,6 +279,7 @@ export function definePlugin<
     reads: spec.reads ?? [],
     mayRead: spec.mayRead ?? [],
     writes: spec.writes ?? [],
+    contract: spec.contract,
     needsDatabase: spec.needsDatabase ?? false,
     // Checked against S by the loader and against R and W by the compiler: from here on the gateway only carries them.
     setup: (context) => spec.setup(context as PluginContext<C>),

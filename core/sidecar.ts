@@ -19,6 +19,8 @@ export interface SidecarOptions {
   readonly plugins: PluginSource
   readonly log: RootLog
   readonly env?: Record<string, string | undefined>
+  /** What is made of each configuration that was read, before it is built: other addresses, for a test of the file. */
+  readonly adapt?: (config: Config) => Config
   /** Whether to reload when the file changes; true where absent. */
   readonly watch?: boolean
 }
@@ -163,7 +165,7 @@ async function read(options: SidecarOptions): Promise<Config> {
   })
   if (!config) throw new ConfigError(problems)
   for (const note of config.notes) options.log.info({}, note)
-  return config
+  return options.adapt?.(config) ?? config
 }
 
 /** A secret is spelt alike whatever it is: it has to be looked at itself. */
@@ -172,7 +174,7 @@ function keyOf(admin: Config['settings']['admin']): string | undefined {
 }
 
 /** Keys that are read once, when the process starts. */
-function needsRestart(running: Config, next: Config): string[] {
+export function needsRestart(running: Config, next: Config): string[] {
   const was = running.settings
   const is = next.settings
   const changed: [string, boolean][] = [
@@ -186,5 +188,6 @@ function needsRestart(running: Config, next: Config): string[] {
 }
 
 function unexpected(file: string, error: unknown): Problem {
-  return { file, line: 1, column: 1, message: error instanceof Error ? error.message : String(error), frame: '' }
+  const message = error instanceof Error ? error.message : String(error)
+  return { file, line: 1, column: 1, code: 'CONFIG_FILE', message, frame: '' }
 }
