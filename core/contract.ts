@@ -13,7 +13,8 @@ export function contractProblem(
   kept: string = contractVersion,
 ): { readonly message: string; readonly cure: string } | null {
   const [asked, own] = [parse(written), parse(kept)]
-  if (!asked || !own) return { message: `"${written}" is no version of the contract`, cure: `Write contract: '${kept}'` }
+  if (!asked || !own)
+    return { message: `"${written}" is no version of the contract`, cure: `Write contract: '${kept}'` }
   const message = `it was written for version ${written} of the contract, and this Postern keeps ${kept}`
   if (asked.major < own.major)
     return { message, cure: `Ask its author for one for ${kept}, or run the Postern it was written for` }

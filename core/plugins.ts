@@ -19,7 +19,8 @@ export const pluginSource: PluginSource = {
     const module: unknown = await read(name, locate(name, folder))
     const plugin = (module as { default?: unknown }).default
     const missing = missingOf(plugin)
-    if (missing !== null) throw new Error(`${name} has no default export made by definePlugin or defineProvider${missing}`)
+    if (missing !== null)
+      throw new Error(`${name} has no default export made by definePlugin or defineProvider${missing}`)
     const { contract } = plugin as Plugin // it has all that one needs
     const problem = contract === undefined ? null : contractProblem(contract)
     if (problem) throw new UnusablePlugin(problem.message, problem.cure)
