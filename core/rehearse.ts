@@ -31,6 +31,8 @@ export interface Rehearsed {
   readonly ranking: readonly Upstream[]
   /** What the first of them would be sent; null where nobody would be asked. */
   readonly outgoing: Outgoing | null
+  /** Its address; null where nobody would be asked. */
+  readonly url: string | null
 }
 
 /** Lets a request into a gateway. Throws where its target is none. Whoever enters one lets it `leave`. */
@@ -64,7 +66,7 @@ export async function rehearse(gateway: Gateway, asked: AskedFor): Promise<Rehea
 
 async function walk(exchange: LiveExchange, gateway: Gateway): Promise<Rehearsed> {
   const { route, facts } = exchange
-  const stopped = { exchange, candidates: [], ranking: [], outgoing: null }
+  const stopped = { exchange, candidates: [], ranking: [], outgoing: null, url: null }
   const early = route.onRequest && (await route.onRequest(exchange))
   if (early || !route.provider) return { ...stopped, answer: early ?? null }
   exchange.body = await takeBody(exchange)
@@ -79,5 +81,8 @@ async function walk(exchange: LiveExchange, gateway: Gateway): Promise<Rehearsed
   const { method, path, query, headers, body } = exchange
   const outgoing: Outgoing = { method, path, query, headers: requestHeaders(headers), body: overlayOf(body) }
   const instead = route.onUpstreamRequest && (await route.onUpstreamRequest(exchange, outgoing))
-  return { exchange, candidates, ranking, outgoing, answer: instead || null }
+  const { pathOf } = await gateway.target(upstream, route.provider)
+  const base = upstream.url ?? route.provider.url
+  const url = `${base?.origin ?? ''}${pathOf(outgoing.path)}${outgoing.query}`
+  return { exchange, candidates, ranking, outgoing, url, answer: instead || null }
 }

@@ -14,7 +14,7 @@ export interface Measured {
 }
 
 /** Rounds in which every way has its turn, so that what the machine does meanwhile meets all of them. */
-const rounds = 25
+const rounds = 15
 
 /** How long a way runs in each round, in ms. */
 const turn = 12
@@ -36,13 +36,10 @@ export async function bench(
     let calls = 1
     // As many calls as fill a turn; this warms it up as well.
     while ((await timed(run, calls)) < turn && calls < 1e8) calls *= 2
-    runners.push({ name, run, calls, times: [] as number[], sizes: [] as number[] })
+    runners.push({ name, run, calls, times: [] as number[], sizes: await allocations(run, Math.min(calls, 2000), gc) })
   }
   for (let round = 0; round < rounds; round++) {
-    for (const { run, calls, times, sizes } of runners) {
-      times.push(((await timed(run, calls)) * 1000) / calls)
-      if (round % 5 === 0) sizes.push(await allocated(run, Math.min(calls, 2000), gc))
-    }
+    for (const { run, calls, times } of runners) times.push(((await timed(run, calls)) * 1000) / calls)
   }
   const first = median(runners[0]?.times ?? [])
   const told = runners.map(({ name, times, sizes }) => {
@@ -82,16 +79,18 @@ async function timed(run: Run, calls: number): Promise<number> {
   return performance.now() - start
 }
 
-/** Bytes of one call. Where the collector came in between, nothing was learned and fewer calls are tried. */
-async function allocated(run: Run, calls: number, gc: () => void): Promise<number> {
-  for (let tried = calls; tried >= 1; tried = Math.floor(tried / 4)) {
+/** Bytes of one call, three times. Where the collector came in between, nothing was learned and fewer calls are tried. */
+async function allocations(run: Run, calls: number, gc: () => void): Promise<number[]> {
+  const sizes: number[] = []
+  for (let tried = calls; tried >= 1 && sizes.length < 3;) {
     gc()
     const before = process.memoryUsage().heapUsed
     await timed(run, tried)
     const grown = process.memoryUsage().heapUsed - before
-    if (grown >= 0) return grown / tried
+    if (grown >= 0) sizes.push(grown / tried)
+    else tried = Math.floor(tried / 8)
   }
-  return last === undefined ? 0 : Number.NaN
+  return last === undefined && sizes.length === 0 ? [0] : sizes
 }
 
 function collector(): () => void {
@@ -100,6 +99,6 @@ function collector(): () => void {
 }
 
 function median(values: readonly number[]): number {
-  const sorted = values.filter((value) => !Number.isNaN(value)).toSorted((one, other) => one - other)
+  const sorted = values.toSorted((one, other) => one - other)
   return sorted[sorted.length >> 1] ?? 0
 }

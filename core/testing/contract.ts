@@ -29,11 +29,11 @@ export function pluginContract(plugin: Plugin, options: ContractOptions = {}): v
   const item = (made: Plugin) => (options.options ? { [made.name]: options.options } : made.name)
   const groundOf = async () => (await options.ground?.()) ?? { config: {}, async [Symbol.asyncDispose]() {} }
 
-  describe(`the plugin ${name}`, () => {
-    test('has a name that can stand in gateway.yaml', () => assert.match(name, /^[a-z][a-z0-9-]*$/))
+  void describe(`the plugin ${name}`, () => {
+    void test('has a name that can stand in gateway.yaml', () => assert.match(name, /^[a-z][a-z0-9-]*$/))
 
     if (folder) {
-      test('has its tests and its README beside it, with a fresh table of options', () => {
+      void test('has its tests and its README beside it, with a fresh table of options', () => {
         assert.ok(existsSync(new URL(`${name}.test.ts`, folder)) || existsSync(new URL(`${name}.test.js`, folder)))
         const readme = readFileSync(new URL('README.md', folder), 'utf8')
         assert.ok(readme.startsWith(`# ${name}\n`))
@@ -41,14 +41,14 @@ export function pluginContract(plugin: Plugin, options: ContractOptions = {}): v
       })
     }
 
-    test('describes every option, and gives it a default, requires it, or says what its absence means', () => {
+    void test('describes every option, and gives it a default, requires it, or says what its absence means', () => {
       const schema = plugin.config as Options // a schema of true or false describes nothing
       assert.ok(schema.description, 'what the plugin does')
       for (const path of undescribed(schema))
         assert.fail(`${path} has no description, or neither a default nor a place in required, nor "Absent: …"`)
     })
 
-    test('knows no hook but the ten moments of an exchange', async () => {
+    void test('knows no hook but the ten moments of an exchange', async () => {
       let hooks: Hooks = {}
       const spied: Plugin = {
         ...plugin,
@@ -65,7 +65,7 @@ export function pluginContract(plugin: Plugin, options: ContractOptions = {}): v
         )
     })
 
-    test('leaves nothing behind after ten reloads', async () => {
+    void test('leaves nothing behind after ten reloads', async () => {
       await using ground = await groundOf()
       const settings = { ...options.config, ...ground.config, plugins: [...above, item(plugin)] }
       await using gw = await gateway(settings, { plugins: [plugin] })

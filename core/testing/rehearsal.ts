@@ -45,7 +45,7 @@ export async function rehearse(options: GatewayOptions): Promise<Rehearsal> {
       return exchange
     },
     async [Symbol.asyncDispose]() {
-      for (const exchange of [...gateway.exchanges]) gateway.leave(exchange)
+      for (const exchange of gateway.exchanges.slice()) gateway.leave(exchange)
       await gateway.retire()
     },
   }

@@ -1,4 +1,5 @@
 /** What an upstream may do, and how scripts are put together: an answer, a stream, a delay, a fault. */
+import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Script } from './upstream.ts'
 
@@ -38,13 +39,13 @@ export function delay(ms: number, script: Script): Script {
 /** Breaks the connection off once `events` events of the script's stream have left; with 0, before its first byte. */
 export function cut(events: number, script: Script): Script {
   return (asked, response, request) => {
-    const { write, end } = response
+    const [write, end] = [response.write.bind(response), response.end.bind(response)]
     let left = events
     const passing = (chunk: unknown) => {
       for (const event of String(chunk).split(/(?<=\n\n)/)) {
         if (event === '') continue
         if (left === 0) return void response.destroy()
-        write.call(response, event, 'utf8')
+        write(event, 'utf8')
         if (event.endsWith('\n\n')) left--
       }
     }
@@ -56,9 +57,9 @@ export function cut(events: number, script: Script): Script {
       if (chunk !== undefined && !response.destroyed) passing(chunk)
       // What has left arrives before the connection ends.
       if (left === 0 || events === 0) setImmediate(() => response.destroy())
-      else if (!response.destroyed) end.call(response, undefined, 'utf8')
+      else if (!response.destroyed) end()
       return response
-    }) as typeof end // the callers above give bytes and nothing else
+    }) as ServerResponse['end'] // the callers above give bytes and nothing else
     return script(asked, response, request)
   }
 }
