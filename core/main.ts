@@ -13,6 +13,11 @@ import { version } from './version.ts'
 /** A command: runs to its end and resolves with the exit code. */
 export type Command = (options: { config: string; json: boolean }) => Promise<number>
 
+// Whoever reads what is printed may have read enough, as head does.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(words: string[]): Promise<number> {

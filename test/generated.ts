@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { editorSchema, optionTable, putBetween } from '../core/config/editor.ts'
 import { errors } from '../core/errors.ts'
 import { pluginSource } from '../core/plugins.ts'
+import { contractReport } from './contract-report.ts'
 
 /** Every generated file, by its path from the root, as it should be. */
 export async function generated(): Promise<Map<string, string>> {
@@ -10,6 +11,7 @@ export async function generated(): Promise<Map<string, string>> {
   const files = new Map<string, string>([
     ['schemas/gateway.schema.json', `${JSON.stringify(editorSchema(plugins), null, 2)}\n`],
     ['README.md', put('README.md', 'errors', errorTable())],
+    ['docs/contract.api.md', contractReport()],
   ])
   for (const plugin of plugins) {
     const path = `plugins/${plugin.name}/README.md`

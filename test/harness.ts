@@ -1,2 +1,8 @@
 /** The kit that plugin authors use is the one that these tests use. */
-export { gateway, toYaml, type GatewayOptions, type LogRecord, type TestGateway } from '../core/testing/gateway.ts'
+export {
+  openGateway as gateway,
+  toYaml,
+  type GatewayOptions,
+  type HouseGateway as TestGateway,
+  type LogRecord,
+} from '../core/testing/gateway.ts'

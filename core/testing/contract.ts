@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import type { JSONSchema } from 'json-schema-to-ts'
 import { between, optionTable } from '../config/editor.ts'
 import { phases, type Hooks, type Plugin } from '../plugin.ts'
-import { gateway } from './gateway.ts'
+import { openGateway as gateway } from './gateway.ts'
 
 type Options = Exclude<JSONSchema, boolean>
 

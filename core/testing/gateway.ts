@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Config, PluginSource } from '../config/load.ts'
+import type { PluginSource } from '../config/load.ts'
 import type { Problem } from '../config/problems.ts'
 import { writeYaml } from '../config/write.ts'
 import type { RootLog } from '../observe/log.ts'
@@ -33,8 +33,6 @@ export interface GatewaySurroundings {
   readonly env?: Record<string, string>
   /** Whether the file is watched; no where absent. */
   readonly watch?: boolean
-  /** What is made of the configuration before it is built. */
-  readonly adapt?: (config: Config) => Config
 }
 
 /** A record of the log. */
@@ -48,7 +46,6 @@ export interface TestGateway extends AsyncDisposable {
   readonly url: string
   readonly adminUrl: string
   readonly file: string
-  readonly sidecar: Sidecar
   readonly records: readonly LogRecord[]
   /** Writes another gateway.yaml and reloads it, resolves with its problems. */
   reload(options: GatewayOptions | string): Promise<readonly Problem[]>
@@ -56,14 +53,19 @@ export interface TestGateway extends AsyncDisposable {
   stop(): Promise<void>
 }
 
+/** The same, for the house's own tests. */
+export interface HouseGateway extends TestGateway {
+  readonly sidecar: Sidecar
+}
+
 /**
  * Starts one, of gateway.yaml as a text or as an object, on ports that the system chooses. At the end of the block it is stopped, and
  * the test fails if a socket, timer or exchange is left. Rejects with ConfigError, which has every problem of the file.
  */
-export async function gateway(
+export async function openGateway(
   options: GatewayOptions | string,
   around: GatewaySurroundings = {},
-): Promise<TestGateway> {
+): Promise<HouseGateway> {
   const before = openHandles()
   const folder = await mkdtemp(join(tmpdir(), 'postern-test-'))
   const file = join(folder, 'gateway.yaml')
@@ -79,7 +81,6 @@ export async function gateway(
     log,
     env: around.env ?? settings.env ?? {},
     watch: around.watch ?? settings.watch ?? false,
-    ...(around.adapt ? { adapt: around.adapt } : {}),
   }).catch(async (error: unknown) => {
     await rm(folder, { recursive: true })
     throw error
