@@ -5,20 +5,10 @@ import { overlayOf } from './body/body.ts'
 import { takeBody } from './body/take.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
-import type { Headers, Outgoing, Reply, Retry, Upstream } from './plugin.ts'
+import type { Outgoing, Reply, Retry, Upstream } from './plugin.ts'
+import type { AskedFor } from './testing/surface.ts'
 import { parseTarget } from './target.ts'
 import { requestHeaders } from './upstream/headers.ts'
-
-/** A request as a client would send it. */
-export interface AskedFor {
-  readonly method?: string
-  /** With its query. */
-  readonly path: string
-  readonly headers?: Headers
-  readonly body?: Buffer | string
-  /** The client's address; 127.0.0.1 where absent. */
-  readonly client?: string
-}
 
 /** How far it came. */
 export interface Rehearsed {

@@ -6,52 +6,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { PluginSource } from '../config/load.ts'
-import type { Problem } from '../config/problems.ts'
 import { writeYaml } from '../config/write.ts'
 import type { RootLog } from '../observe/log.ts'
 import type { Log, Plugin } from '../plugin.ts'
 import { pluginSource } from '../plugins.ts'
 import { startSidecar, type Sidecar } from '../sidecar.ts'
-
-/** gateway.yaml as an object; a plugin object in `plugins` joins the list under its own name, without a file. */
-export interface GatewayOptions {
-  plugins: readonly (string | Plugin | Record<string, unknown>)[]
-  upstreams?: readonly Record<string, unknown>[]
-  env?: Record<string, string>
-  /** Whether the file is watched; tests that do not change it save the watcher. */
-  watch?: boolean
-  [key: string]: unknown
-}
-
-/** What is around a gateway.yaml. */
-export interface GatewaySurroundings {
-  /** Plugins that its list names, without a folder of their own. */
-  readonly plugins?: readonly Plugin[]
-  /** The folder in which `./our-plugins/tenant` is looked for; where absent, a new and empty one. */
-  readonly folder?: string | URL
-  /** What `${NAME}` stands for. */
-  readonly env?: Record<string, string>
-  /** Whether the file is watched; no where absent. */
-  readonly watch?: boolean
-}
-
-/** A record of the log. */
-export interface LogRecord {
-  readonly level: string
-  readonly message: string
-  readonly [field: string]: unknown
-}
-
-export interface TestGateway extends AsyncDisposable {
-  readonly url: string
-  readonly adminUrl: string
-  readonly file: string
-  readonly records: readonly LogRecord[]
-  /** Writes another gateway.yaml and reloads it, resolves with its problems. */
-  reload(options: GatewayOptions | string): Promise<readonly Problem[]>
-  /** Stops it; called by the end of the test's block as well, which then looks for what was left open. */
-  stop(): Promise<void>
-}
+import type { GatewayOptions, GatewaySurroundings, LogRecord, TestGateway } from './surface.ts'
 
 /** The same, for the house's own tests. */
 export interface HouseGateway extends TestGateway {

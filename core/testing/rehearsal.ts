@@ -5,20 +5,14 @@ import { ConfigError } from '../config/problems.ts'
 import { buildGateway } from '../gateway.ts'
 import { silentLog } from '../observe/log.ts'
 import { openMetrics } from '../observe/metrics.ts'
-import type { Exchange, Hooks, Plugin } from '../plugin.ts'
-import { enter, type AskedFor } from '../rehearse.ts'
+import type { Hooks, Plugin } from '../plugin.ts'
+import { enter } from '../rehearse.ts'
 import { Shared } from '../shared.ts'
-import { toYaml, withInline, type GatewayOptions } from './gateway.ts'
+import { toYaml, withInline } from './gateway.ts'
+import type { GatewayOptions, GatewaySurroundings, Rehearsal } from './surface.ts'
 
-export interface Rehearsal extends AsyncDisposable {
-  /** The hooks of a plugin, as its setup has made them for this configuration. */
-  hooks(plugin: Plugin): Hooks
-  /** An exchange whose body is there. `onRequest` and `onBody` of nobody were asked; it has left when the rehearsal ends. */
-  exchange(asked: AskedFor): Promise<Exchange>
-}
-
-/** Builds a gateway of plugin objects and names, and listens nowhere. */
-export async function rehearse(options: GatewayOptions): Promise<Rehearsal> {
+/** Builds a gateway as `gateway` does, and listens nowhere. Rejects with ConfigError. */
+export async function rehearse(options: GatewayOptions | string, around: GatewaySurroundings = {}): Promise<Rehearsal> {
   const made = new Map<string, Hooks>()
   const spied = (plugin: Plugin): Plugin => ({
     ...plugin,
@@ -28,12 +22,10 @@ export async function rehearse(options: GatewayOptions): Promise<Rehearsal> {
       return hooks
     },
   })
-  const plugins = options.plugins.map((item) => (isPlugin(item) ? spied(item) : item))
-  const inline = new Map<string, Plugin>()
-  const text = toYaml({ ...options, plugins }, inline)
-  const { config, problems } = await parseConfig(text, 'gateway.yaml', {
-    plugins: withInline(inline),
-    env: options.env ?? {},
+  const inline = new Map((around.plugins ?? []).map((plugin) => [plugin.name, spied(plugin)]))
+  const { config, problems } = await parseConfig(textOf(options, inline, spied), 'gateway.yaml', {
+    plugins: withInline(inline, around.folder),
+    env: around.env ?? (typeof options === 'string' ? {} : options.env) ?? {},
   })
   if (!config) throw new ConfigError(problems)
   const gateway = await buildGateway(config, { shared: new Shared(), log: silentLog, metrics: openMetrics() })
@@ -49,6 +41,15 @@ export async function rehearse(options: GatewayOptions): Promise<Rehearsal> {
       await gateway.retire()
     },
   }
+}
+
+function textOf(
+  options: GatewayOptions | string,
+  inline: Map<string, Plugin>,
+  spied: (plugin: Plugin) => Plugin,
+): string {
+  if (typeof options === 'string') return options
+  return toYaml({ ...options, plugins: options.plugins.map((item) => (isPlugin(item) ? spied(item) : item)) }, inline)
 }
 
 function isPlugin(item: unknown): item is Plugin {

@@ -15,16 +15,17 @@ export default definePlugin({
   },
   mayRead: ['model'],
   writes: ['kept'],
-  async setup({ config, log, metrics, store, database, upstreams, signal, shared, every, queue }) {
+  async setup(context) {
+    const { config, log, metrics, store, database, upstreams, signal } = context
     if (config.wait !== 1000 || config.size !== 1024 || database !== null || upstreams.length !== 1)
       throw new Error('1.0')
-    if (signal.aborted || typeof every !== 'function') throw new Error('1.0')
-    const held = await shared(
+    if (signal.aborted || typeof context.every !== 'function') throw new Error('1.0')
+    const held = await context.shared(
       'thing',
       () => 'shared',
       () => {},
     )
-    const ended = queue({ capacity: 10 }, (fields) => log.info(fields, 'ended'))
+    const ended = context.queue({ capacity: 10 }, (fields) => log.info(fields, 'ended'))
     const count = metrics.counter('postern_policy_total', 'Exchanges.')
     await store.set({ key: 'policy', value: 'x', ttl: 60_000 })
     const phases = new WeakMap()
