@@ -121,6 +121,13 @@ describe('a plugin of others that cannot be used is told with its cure', () => {
       files: { 'bad/index.js': "import 'nothing-of-this-name'" },
       message: /nothing-of-this-name/,
     },
+    {
+      what: 'stands where files are no ES modules',
+      name: './bad',
+      files: { 'package.json': '{"type":"commonjs"}', 'bad/index.js': answers('bad', 200) },
+      message: /it is an ES module, and the package\.json around it says/,
+      cure: /"type": "module"/,
+    },
     { what: 'is an empty folder', name: './bad', files: { 'bad/x.txt': '' }, message: /no index\.ts or index\.js in / },
     {
       what: 'was written for an older contract',

@@ -1,6 +1,6 @@
 /** Where plugins come from: the built-in folder, a folder beside gateway.yaml, an installed package. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { dirname, extname, join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { PluginSource } from './config/load.ts'
 import { UnusablePlugin } from './config/plugins.ts'
@@ -88,14 +88,16 @@ function explained(name: string, error: unknown): Error {
       'it is TypeScript inside node_modules, which Node does not run',
       'Publish it as JavaScript (npm run build in a folder that postern new has made), or take it in as ./FOLDER',
     )
-  if (code === 'ERR_UNKNOWN_FILE_EXTENSION' || code === 'ERR_NO_TYPESCRIPT') {
-    const suffix = extname(/"([^"]+)"|'([^']+)'/.exec(message)?.[0]?.slice(1, -1) ?? '')
-    if (suffix === '.ts' || code === 'ERR_NO_TYPESCRIPT')
-      return new UnusablePlugin(
-        `it is TypeScript, which Node ${process.versions.node} does not run as it is here`,
-        'Use Node 22.18 or newer, or build it to JavaScript and name its index.js',
-      )
-  }
+  if (code === 'ERR_NO_TYPESCRIPT' || (code === 'ERR_UNKNOWN_FILE_EXTENSION' && /"\.[cm]?ts"/.test(message)))
+    return new UnusablePlugin(
+      `it is TypeScript, which Node ${process.versions.node} does not run as it is here`,
+      'Use Node 22.18 or newer, or build it to JavaScript and name its index.js',
+    )
+  if (message.includes('outside a module'))
+    return new UnusablePlugin(
+      'it is an ES module, and the package.json around it says that its files are none',
+      'Put "type": "module" into that package.json, or call the file index.mjs',
+    )
   if (code === 'ERR_MODULE_NOT_FOUND' && message.includes(`'${name}'`))
     return new UnusablePlugin('no such package is installed', `Run npm install ${name} beside gateway.yaml`)
   if (code === 'ERR_MODULE_NOT_FOUND' || code === 'ERR_PACKAGE_PATH_NOT_EXPORTED') return new Error(firstLine)
