@@ -1,6 +1,6 @@
 /** Where plugins come from: the built-in folder, a folder beside gateway.yaml, an installed package. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { PluginSource } from './config/load.ts'
 import { UnusablePlugin } from './config/plugins.ts'
@@ -34,7 +34,8 @@ function locate(name: string, folder: string): string {
     const place = resolve(folder, name)
     const entry = entryOf(place)
     if (!entry && !/\.[cm]?[jt]s$/.test(place)) throw new Error(`there is no index.ts or index.js in ${place}`)
-    return latest(entry ?? place)
+    // A file that is named itself may lie beside anything: nothing but itself is looked at.
+    return entry ? latest(entry, () => lastChange(place)) : latest(place, () => changeOf(place))
   }
   const own = entryOf(join(builtIn, name))
   if (own && pluginSource.names.includes(name)) return pathToFileURL(own).href
@@ -48,13 +49,13 @@ function entryOf(folder: string): string | null {
   return entries.find((file) => existsSync(file)) ?? null
 }
 
-/** When each file's folder was last changed, as it was first read. */
+/** When each plugin was last changed, as it was first read. */
 const firstRead = new Map<string, number>()
 
 /** Node never reads a module twice, nor one that has failed: after a change it is asked for under another name. */
-function latest(file: string): string {
+function latest(file: string, change: () => number): string {
   const { href } = pathToFileURL(file)
-  const changed = existsSync(file) ? lastChange(dirname(file)) : 0
+  const changed = change()
   const first = firstRead.get(file) ?? changed
   firstRead.set(file, first)
   return first === changed ? href : stamped(href, changed)
@@ -64,10 +65,15 @@ function latest(file: string): string {
 function lastChange(folder: string): number {
   const times = readdirSync(folder, { withFileTypes: true }).map((entry) => {
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) return entry.name === 'node_modules' ? 0 : lastChange(path)
-    return /\.([cm]?[jt]s|json)$/.test(entry.name) ? Math.round(statSync(path).mtimeMs) : 0
+    if (entry.isDirectory()) return entry.name === 'node_modules' || entry.name.startsWith('.') ? 0 : lastChange(path)
+    return /\.([cm]?[jt]s|json)$/.test(entry.name) ? changeOf(path) : 0
   })
   return Math.max(0, ...times)
+}
+
+/** 0 where there is no such file: the import says so. */
+function changeOf(file: string): number {
+  return Math.round(statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0)
 }
 
 async function read(name: string, specifier: string): Promise<unknown> {

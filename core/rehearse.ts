@@ -43,13 +43,15 @@ export function enter(gateway: Gateway, asked: AskedFor): LiveExchange {
   return gateway.enter({ request, response: new ServerResponse(request), id: 'rehearsal', client, ...target })
 }
 
-/** Walks it down to the first upstream, and sends nothing. What plugins have taken for it they are given back (`onEnd`). */
+/**
+ * Walks it down to the first upstream, and sends nothing. For a gateway that is only read: what plugins take for the exchange goes
+ * with its store, and `onEnd` is not asked, since those who bill or capture would note what never happened.
+ */
 export async function rehearse(gateway: Gateway, asked: AskedFor): Promise<Rehearsed> {
   const exchange = enter(gateway, asked)
   try {
     return await walk(exchange, gateway)
   } finally {
-    await exchange.route.onEnd?.(exchange)
     gateway.leave(exchange)
   }
 }

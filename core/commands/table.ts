@@ -81,7 +81,8 @@ Example
   test: {
     words: '[FILE]',
     says: 'Run the tests of gateway.test.yaml: requests and what has to become of them, against scripted upstreams.',
-    more: 'FILE is gateway.test.yaml beside the configuration where absent. Nothing leaves this machine. Exit code 1 if a test fails.',
+    more: `FILE is gateway.test.yaml beside the configuration where absent. Nothing leaves this machine; the store is memory, and there is no
+database but the one that FILE names. Plugins are what they are: one that writes files writes them. Exit code 1 if a test fails.`,
     options: ['config', 'json'],
     run: async (words, values) => (await import('./test.ts')).test({ ...values, words }),
   },

@@ -64,8 +64,7 @@ async function walk(file: string, request: AskedFor): Promise<Tale> {
   const house = { shared: new Shared(), log: silentLog, metrics: openMetrics(), isOnlyRead: true }
   const gateway = await buildGateway(config, house)
   try {
-    const steps = () => trail.filter(({ phase }) => phase !== 'onEnd')
-    return tale(await rehearse(gateway, request), steps())
+    return tale(await rehearse(gateway, request), trail)
   } finally {
     await gateway.retire()
   }

@@ -133,6 +133,15 @@ describe('postern try', () => {
     assert.match((await there.postern(['try', '/nowhere'])).out, /nobody claims it: 404/)
   })
 
+  test('leaves no note of what never happened', async () => {
+    const plugins = 'plugins: [{ ops-capture: { file: notes.jsonl } }, api-key-auth, openai]'
+    await using there = await place({ 'gateway.yaml': `keys: [{ name: k, key: a-key-for-somebody }]\n${plugins}` })
+    const { code, out, err } = await there.postern(['try', '/v1/models'])
+    assert.equal(code, 0, err)
+    assert.match(out, /answered here: 401/)
+    assert.equal(await there.read('notes.jsonl').catch(() => ''), '')
+  })
+
   test('reads a body from a file, and says what it cannot read', async () => {
     await using there = await place({ 'gateway.yaml': two, 'body.json': '{"model":"from-file"}' })
     assert.match((await there.postern(['try', '/v1/responses', '-d', '@body.json'], env)).out, /model from-file/)
