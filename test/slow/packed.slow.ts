@@ -13,6 +13,13 @@ const folder = mkdtempSync(join(tmpdir(), 'postern-packed-'))
 /** The Node that runs this, first of all. */
 const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}`, NODE_TEST_CONTEXT: undefined }
 
+const { version, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  version: string
+  devDependencies: Record<string, string>
+} // our own file
+const tools = ['typescript', '@types/node'].map((name) => `${name}@${devDependencies[name]}`)
+const install = ['install', '--no-audit', '--no-fund', '--prefer-offline']
+
 interface Ended {
   readonly code: number
   readonly out: string
@@ -47,7 +54,7 @@ describe('the package', () => {
     await well(process.execPath, [join(root, 'bin/build.js')], root)
     await well('npm', ['pack', join(root, 'dist'), '--pack-destination', folder])
     writeFileSync(join(folder, 'package.json'), '{"private":true,"type":"module"}')
-    await well('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', './postern-0.1.0.tgz'])
+    await well('npm', [...install, `./postern-${version}.tgz`])
   })
   after(() => rmSync(folder, { recursive: true }))
 
@@ -70,16 +77,7 @@ describe('the package', () => {
   })
 
   describe('for the author of a plugin', () => {
-    before(() =>
-      well('npm', [
-        'install',
-        '--no-audit',
-        '--no-fund',
-        '--prefer-offline',
-        'typescript@7.0.2',
-        '@types/node@24.19.2',
-      ]),
-    )
+    before(() => well('npm', [...install, ...tools]))
 
     for (const kind of ['plugin', 'provider']) {
       test(`makes a ${kind} whose types, test and benchmark are well as they are`, async () => {
@@ -99,7 +97,7 @@ describe('the package', () => {
     test('takes a plugin that was built to JavaScript from a package, and says what to do with one that was not', async () => {
       const at = join(folder, 'our-plugins', 'own-plugin')
       await well('npm', ['run', 'build'], at)
-      await well('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', '--install-links', at])
+      await well('npm', [...install, '--install-links', at])
       cpSync(at, join(folder, 'node_modules', '@scope', 'built'), { recursive: true })
       writeFileSync(join(folder, 'gateway.yaml'), "plugins: ['@scope/built', openai]\n")
       assert.match(await well('npx', ['postern', 'check']), /is well: 2 plugins/)
