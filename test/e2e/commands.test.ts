@@ -1,47 +1,9 @@
-/** What the command line does for those who write plugins and for those who run them. */
+/** What the command line does for those who run gateways. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { access, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { commandRows, optionRows, recordNames } from '../../core/commands/table.ts'
+import { commandRows, optionRows } from '../../core/commands/table.ts'
 import { gateway } from '../harness.ts'
-
-const bin = fileURLToPath(new URL('../../bin/postern.js', import.meta.url))
-
-interface Ended {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-/** A folder with these files, and commands that are called in it. */
-async function place(files: Readonly<Record<string, string>>) {
-  const folder = await mkdtemp(join(tmpdir(), 'postern-commands-'))
-  const write = async (path: string, text: string) => {
-    await mkdir(dirname(join(folder, path)), { recursive: true })
-    await writeFile(join(folder, path), text)
-  }
-  for (const [path, text] of Object.entries(files)) await write(path, text)
-  const run = (program: string, words: readonly string[], env: Record<string, string>) =>
-    new Promise<Ended>((resolve) => {
-      const options = { cwd: folder, env: { PATH: process.env.PATH, ...env } }
-      execFile(program, words, options, (error, out, err) =>
-        resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err }),
-      )
-    })
-  return {
-    folder,
-    write,
-    read: (path: string) => readFile(join(folder, path), 'utf8'),
-    postern: (words: readonly string[], env: Record<string, string> = {}) =>
-      run(process.execPath, [bin, ...words], env),
-    run: (program: string, ...words: readonly string[]) => run(program, words, {}),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
-  }
-}
+import { place } from './place.fixture.ts'
 
 const two = `upstreams:
   - { name: a, provider: openai, key: "\${A}", priority: 1 }
@@ -280,98 +242,5 @@ describe('postern diff', () => {
     assert.equal(nobody.code, 2)
     assert.match(nobody.err, /no gateway answers at http:\/\/127.0.0.1:9.*--admin URL/)
     assert.equal((await there.postern(['diff', '-c', 'bad.yaml'])).code, 2, 'a file with problems has no difference')
-  })
-})
-
-describe('postern new', () => {
-  for (const kind of ['plugin', 'provider']) {
-    test(`makes a ${kind} that runs as it is, and writes over nothing`, async () => {
-      await using there = await place({ 'gateway.yaml': 'plugins: [openai]' })
-      const made = await there.postern(['new', kind, 'my-own'])
-      assert.equal(made.code, 0, made.err)
-      assert.match(made.out, /^ {2}- \.\/our-plugins\/my-own$/m)
-      for (const file of [
-        'index.ts',
-        'my-own.test.ts',
-        'my-own.bench.ts',
-        'README.md',
-        'package.json',
-        'tsconfig.json',
-      ])
-        await access(join(there.folder, 'our-plugins/my-own', file))
-      assert.match(await there.read('our-plugins/my-own/README.md'), /^\| Option \| Type/m)
-      const again = await there.postern(['new', kind, 'my-own'])
-      assert.equal(again.code, 1)
-      assert.match(again.err, /is there already; nothing was written/)
-
-      await there.write('gateway.yaml', 'plugins: [./our-plugins/my-own, openai]')
-      assert.match((await there.postern(['check'])).out, /is well: 2 plugins/)
-    })
-  }
-
-  test('refuses names that cannot be', async () => {
-    await using there = await place({})
-    for (const words of [['plugin'], ['plugin', 'My'], ['plugin', '../x'], ['plugin', 'openai'], ['gadget', 'x'], []])
-      assert.equal((await there.postern(['new', ...words])).code, 2, words.join(' '))
-  })
-})
-
-describe('postern schema', () => {
-  test("writes the house's and the file's own plugins into one schema, and fresh tables into their READMEs", async () => {
-    await using there = await place({ 'gateway.yaml': 'plugins: [openai]' })
-    await there.postern(['new', 'plugin', 'my-own'])
-    await there.write('gateway.yaml', 'plugins: [openai, { ./our-plugins/my-own: { header: x-a } }]')
-    const readme = await there.read('our-plugins/my-own/README.md')
-    await there.write('our-plugins/my-own/README.md', readme.replace(/^\| `header`.*$/m, ''))
-    const { code, out, err } = await there.postern(['schema'])
-    assert.equal(code, 0, err)
-    assert.match(out, /README\.md: a fresh table/)
-    assert.equal(await there.read('our-plugins/my-own/README.md'), readme)
-    const schema = await there.read('gateway.schema.json')
-    assert.match(schema, /"\.\/our-plugins\/my-own"/)
-    assert.match(schema, /The header that has to be there/)
-    assert.match(schema, /"ip-rules"/)
-  })
-
-  test('writes nothing where a plugin cannot be loaded', async () => {
-    await using there = await place({ 'gateway.yaml': 'plugins: [./none]' })
-    const { code, err } = await there.postern(['schema'])
-    assert.equal(code, 1)
-    assert.match(err, /\.\/none cannot be loaded/)
-    await assert.rejects(access(join(there.folder, 'gateway.schema.json')))
-  })
-})
-
-describe('postern completion', () => {
-  test('knows every command, in every shell that it is there for', async () => {
-    await using there = await place({})
-    for (const shell of ['bash', 'zsh', 'fish']) {
-      const { code, out } = await there.postern(['completion', shell])
-      assert.equal(code, 0)
-      for (const name of Object.keys(commandRows)) assert.match(out, new RegExp(`\\b${name}\\b`), `${shell} ${name}`)
-    }
-    assert.equal((await there.postern(['completion', 'powershell'])).code, 2)
-  })
-
-  test('completes in bash', async () => {
-    await using there = await place({})
-    await there.write('completion.bash', (await there.postern(['completion', 'bash'])).out)
-    const complete = async (...words: string[]) => {
-      const line = `source ./completion.bash; COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}; _postern; printf '%s\\n' "\${COMPREPLY[@]}"`
-      return (await there.run('bash', '-c', line)).out.trim().split('\n')
-    }
-    assert.deepEqual(await complete('postern', 'ch'), ['check'])
-    assert.deepEqual(await complete('postern', 'ke'), [recordNames[2]])
-    assert.deepEqual(await complete('postern', 'migrate', ''), [
-      'plan',
-      'up',
-      'status',
-      '--config',
-      '--json',
-      '--database',
-      '--folder',
-      '--help',
-    ])
-    assert.deepEqual(await complete('postern', 'check', '--config', 'compl'), ['completion.bash'])
   })
 })
