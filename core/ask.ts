@@ -51,10 +51,12 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
   if (exchange.gone) throw exchange.gone
   if (exchange.far) {
     const attempt = await exchange.far.ask(exchange, outgoing, target, watch)
+    exchange.asked = attempt
     return { kind: 'answer', result: withoutKey(await attempt.result, headers), attempt }
   }
   if (isTurn(exchange, upstream, target)) {
     const attempt = await askAsTurn(exchange, outgoing, target, watch)
+    exchange.asked = attempt
     if (attempt) return { kind: 'answer', result: await attempt.result, attempt }
     if (exchange.gone) throw exchange.gone
   }
@@ -66,6 +68,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
     watch,
   )
   exchange.underway = attempt
+  exchange.asked = attempt
   // Each attempt adds listeners of the frame's to the response.
   if (exchange.attempt > 1) exchange.response.setMaxListeners(64)
   connections.send(request, exchange.response, attempt)
@@ -82,6 +85,7 @@ export function remember(exchange: LiveExchange, result: Result): void {
     judgement: result.judgement,
   }
   exchange.failures = [...exchange.failures, failure]
+  exchange.asked = null
 }
 
 /** Waits as long as the plugin that wants a retry says, in ms, or until the client leaves. */

@@ -11,8 +11,9 @@ const nothing = Buffer.alloc(0)
 export class Relay implements Sink {
   readonly #exchange: LiveExchange
   readonly #response: ServerResponse
-  readonly #attempt: Answering
-  readonly #tap: Tap | null
+  readonly attempt: Answering
+  /** What shows its events; null where nobody is shown any. */
+  readonly tap: Tap | null
   /** The answer is server-sent events, and its end is ours to say. */
   readonly #isStream: boolean
   /** The last bytes that were sent: they tell whether an event has ended. */
@@ -22,18 +23,18 @@ export class Relay implements Sink {
   constructor(exchange: LiveExchange, attempt: Answering, tap: Tap | null, isStream: boolean) {
     this.#exchange = exchange
     this.#response = exchange.response
-    this.#attempt = attempt
-    this.#tap = tap
+    this.attempt = attempt
+    this.tap = tap
     this.#isStream = isStream
   }
 
   bytes(chunk: Buffer, isLast: boolean): boolean {
-    const sent = this.#tap ? this.#tapped(this.#tap, (tap) => tap.push(chunk)) : chunk
+    const sent = this.tap ? this.#tapped(this.tap, (tap) => tap.push(chunk)) : chunk
     if (sent === null || sent.length === 0) return true
     const exchange = this.#exchange
     exchange.sent += sent.length
     exchange.quiet = 0
-    if (isLast && !this.#tap) {
+    if (isLast && !this.tap) {
       this.#response.end(sent)
       return true
     }
@@ -43,7 +44,7 @@ export class Relay implements Sink {
 
   whole(): void {
     if (this.#response.writableEnded) return
-    const rest = this.#tap ? this.#tapped(this.#tap, (tap) => tap.end()) : nothing
+    const rest = this.tap ? this.#tapped(this.tap, (tap) => tap.end()) : nothing
     if (rest === null) return
     if (rest.length > 0) this.#response.end(rest)
     else this.#response.end()
@@ -78,7 +79,7 @@ export class Relay implements Sink {
       const error = thrown instanceof Error ? thrown : new Error(String(thrown))
       this.#exchange.log.error({ err: error }, error.message)
       this.broken(error)
-      this.#attempt.abort(error)
+      this.attempt.abort(error)
       return null
     }
   }
@@ -88,7 +89,7 @@ export class Relay implements Sink {
       this.#waits = true
       this.#response.once('drain', () => {
         this.#waits = false
-        this.#attempt.resume()
+        this.attempt.resume()
       })
     }
     return false

@@ -27,6 +27,19 @@ export const limits = {
         'when its connection is lost; 8MiB of it for one client at the most. 0B: nothing.',
       default: '64MiB',
     },
+    remainder: {
+      type: 'string',
+      format: 'size',
+      description:
+        'How much of an answer is still read when its client has left; then it is cut off. See on_disconnect.',
+      default: '32MiB',
+    },
+    remainder_time: {
+      type: 'string',
+      format: 'duration',
+      description: 'How long an answer is still waited for and read when its client has left. See on_disconnect.',
+      default: '5m',
+    },
     drain: {
       type: 'string',
       format: 'duration',

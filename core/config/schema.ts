@@ -260,6 +260,13 @@ export const coreSchema = {
     limits,
     timeouts,
     websocket,
+    on_disconnect: {
+      enum: ['abort', 'drain'],
+      description:
+        'What becomes of an answer whose client has left. abort: the upstream is cut off at once. drain: once it was asked, its answer is ' +
+        'waited for and read to its end, so that its usage is counted and billed, within limits.remainder and remainder_time; its slots ' +
+        'are held as long. Absent: abort; a turn of a WebSocket whose answer has begun is drained, for 30s at the most.',
+    },
     trusted_proxies: {
       type: 'array',
       items: { type: 'string', format: 'address' },

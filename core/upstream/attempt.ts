@@ -27,8 +27,11 @@ export interface Answering {
   discard(): void
   abort(reason: Error): void
   tick(now: number): void
-  /** Its client has left: it is read to its end, and its connection serves nobody afterwards. */
-  forsake?(): void
+  /**
+   * Its client has left. True: it has been asked, and will be read to its end; no other connection is tried for it from now on, and a
+   * WebSocket serves nobody afterwards. False: there is nothing to read.
+   */
+  forsake?(): boolean
 }
 
 /** What is sent. `path` is whole: base address, path and query. */
@@ -134,6 +137,10 @@ export class Attempt implements Answering {
     this.#aborted ??= reason
     if (this.#abort) this.#abort(reason)
     else this.onError(reason)
+  }
+
+  forsake(): boolean {
+    return this.#abort !== null && this.#state !== 'broken'
   }
 
   /** The time has come to ask whether anything has taken too long; `now` as `performance.now()` tells it. */
