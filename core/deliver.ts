@@ -26,7 +26,7 @@ export async function deliver(exchange: LiveExchange, answer: Answer | null): Pr
     sendReply(exchange, render(exchange, refusalOfNetwork(answer.result.error)))
   } else relay(exchange, answer.attempt!)
   await exchange.closed
-  await exchange.remainder?.over
+  if (exchange.remainder) await exchange.remainder.over
 }
 
 function dropped(exchange: LiveExchange, answer: Answer | null): void {

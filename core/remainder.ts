@@ -13,7 +13,7 @@ export function clientLeft(exchange: LiveExchange): void {
   const { relay, response } = exchange
   const isKnown = response.writableEnded || relay?.tap === null
   if (isKnown || !readsOn(exchange)) exchange.leave(new ClientGone())
-  else relay?.attempt.deliverTo(new Unsent(exchange, relay.tap!))
+  else relay?.attempt.deliverTo(new Unsent(exchange, relay.tap))
 }
 
 /**
