@@ -1,7 +1,7 @@
 /** The keys of gateway.yaml that the gateway itself understands. What plugins understand is in their own schemas. */
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { ConfigOf } from '../plugin.ts'
-import { limits } from './limits.ts'
+import { limits, on_disconnect } from './limits.ts'
 import { websocket } from './websocket.ts'
 
 const log = {
@@ -260,13 +260,7 @@ export const coreSchema = {
     limits,
     timeouts,
     websocket,
-    on_disconnect: {
-      enum: ['abort', 'drain'],
-      description:
-        'What becomes of an answer whose client has left. abort: the upstream is cut off at once. drain: once it was asked, its answer is ' +
-        'waited for and read to its end, so that its usage is counted and billed, within limits.remainder and remainder_time; its slots ' +
-        'are held as long. Absent: abort; a turn of a WebSocket whose answer has begun is drained, for 30s at the most.',
-    },
+    on_disconnect,
     trusted_proxies: {
       type: 'array',
       items: { type: 'string', format: 'address' },
