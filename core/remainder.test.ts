@@ -130,7 +130,7 @@ describe('a client that leaves a stream', () => {
     upstream.answers[0]!.destroy()
     await until(() => ends.length === 1)
     const [line] = it.linesOf(gw)
-    assert.equal(line!.remainder, 'broke off: UND_ERR_SOCKET')
+    assert.match(String(line!.remainder), /^broke off: [A-Z_]+$/)
     assert.equal(line!.error, 'CLIENT_GONE')
   })
 

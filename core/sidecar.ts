@@ -1,10 +1,11 @@
 /** One running Postern: the listener, the admin listener, the watched file, and the gateways that come and go. */
-import type { Server as HttpServer } from 'node:http'
 import { openAdmin } from './admin.ts'
-import { loadConfig, type Config, type PluginSource } from './config/load.ts'
+import { loadConfig, type Config, type FileHashes, type PluginSource } from './config/load.ts'
 import { ConfigError, render, type Problem } from './config/problems.ts'
-import { watchConfig } from './config/watch.ts'
+import { needsRestart } from './config/restart.ts'
+import { watchConfig, type Watch } from './config/watch.ts'
 import { buildGateway, type Gateway, type House } from './gateway.ts'
+import type { Listener } from './listener.ts'
 import { Overload } from './overload.ts'
 import type { Level, RootLog } from './observe/log.ts'
 import { openMetrics } from './observe/metrics.ts'
@@ -15,6 +16,7 @@ import { tellSockets } from './observe/websockets.ts'
 import { Server } from './server.ts'
 import { Shared } from './shared.ts'
 import { tellEvery, tellWaits } from './telling.ts'
+import type { Resolve } from './upstream/lookup.ts'
 import { version } from './version.ts'
 import { sentenceOf } from './waits.ts'
 
@@ -24,10 +26,14 @@ export interface SidecarOptions {
   readonly plugins: PluginSource
   readonly log: RootLog
   readonly env?: Record<string, string | undefined>
+  /** What is made of each configuration that was read, before it is built: other addresses, for a test of the file. */
+  readonly adapt?: (config: Config) => Config
   /** Whether to reload when the file changes; true where absent. */
   readonly watch?: boolean
   /** How often it is said what a gateway that shall end waits for, in ms. Absent: every 10 s of a shutdown, else every minute. */
   readonly tellEvery?: number
+  /** How names of upstreams become addresses; by the system where absent. */
+  readonly resolve?: Resolve | undefined
 }
 
 /** Why the latest version of the file is not the one that runs. */
@@ -41,13 +47,16 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const metrics = openMetrics({ report: (fields, message) => options.log.warn(fields, message) })
   const overload = new Overload({ log: options.log, metrics })
   const hurry = new Hurry()
-  const house: House = { shared: new Shared(), log: options.log, metrics, overload, hurry }
-  const config = await read(options)
+  const { log, resolve } = options
+  const house: House = { shared: new Shared(), log, metrics, overload, hurry, resolve }
+  let files: FileHashes = new Map()
+  const config = await read(options, (found) => (files = found))
   const { level, file } = config.settings.log
-  options.log.setLevel(level)
-  if (file !== undefined) direct(options.log, file)
+  log.setLevel(level)
+  if (file !== undefined) direct(log, file)
   const gateway = await buildGateway(config, house)
   const sidecar = new Sidecar(options, house, new Server(gateway), hurry)
+  sidecar.follow(files)
   try {
     await sidecar.open()
   } catch (error) {
@@ -69,14 +78,16 @@ export class Sidecar {
   adminUrl: string | null = null
   readonly #options: SidecarOptions
   readonly #house: House
-  #admin: HttpServer | null = null
-  #watcher: { close(): Promise<void> } | null = null
+  #admin: Listener | null = null
+  #watcher: Watch | null = null
   #reloading: Promise<unknown> = Promise.resolve()
   #stopped: Promise<readonly string[]> | null = null
   #stoppedAt: number | null = null
   readonly #hurry: Hurry
   #endTelling: (() => void) | null = null
   readonly #process: { close(): void }
+  /** What gateway.yaml refers to, as it was read last. */
+  #files: FileHashes = new Map()
 
   constructor(options: SidecarOptions, house: House, server: Server, hurry: Hurry) {
     this.#hurry = hurry
@@ -93,13 +104,20 @@ export class Sidecar {
     const { admin } = this.server.gateway.config.settings
     this.url = await this.server.listen()
     if (admin) {
-      const { url, http } = await openAdmin(this, admin.listen)
+      const { url, listener } = await openAdmin(this, admin.listen)
       this.adminUrl = url
-      this.#admin = http
+      this.#admin = listener
     }
     if (this.#options.watch !== false) {
       this.#watcher = await watchConfig(this.#options.file, async () => void (await this.reload()))
+      this.#watcher.follow(this.#files)
     }
+  }
+
+  /** Reloads when one of these changes too: a certificate, or a key, may be renewed in its place. */
+  follow(files: FileHashes): void {
+    this.#files = files
+    this.#watcher?.follow(files)
   }
 
   /** What outlives its gateways; empty once it has stopped. */
@@ -136,13 +154,14 @@ export class Sidecar {
     const { log } = this.#house
     try {
       if (this.#stopped) return []
-      const config = await read(this.#options)
+      const config = await read(this.#options, (files) => this.follow(files))
       const next = await buildGateway(config, this.#house)
       await this.#moveLog(next)
       for (const note of needsRestart(this.server.gateway.config, config)) log.warn({}, note)
       log.setLevel(config.settings.log.level)
       this.#house.overload.use(config.settings.limits)
       this.#retire(this.server.replace(next))
+      if (config.settings.admin) this.#admin?.renew(config.settings.admin.tls)
       this.lastProblem = null
       this.reloads++
       log.info({ version: config.version }, 'the new configuration is running')
@@ -234,7 +253,7 @@ export class Sidecar {
   #close(): Promise<void> {
     return new Promise((resolve) => {
       if (!this.#admin) return resolve()
-      this.#admin.close(() => resolve())
+      this.#admin.http.close(() => resolve())
       this.#admin.closeAllConnections()
     })
   }
@@ -253,35 +272,18 @@ function direct(log: RootLog, destination: string | number): void {
   }
 }
 
-async function read(options: SidecarOptions): Promise<Config> {
-  const { config, problems } = await loadConfig(options.file, {
+async function read(options: SidecarOptions, tell: (files: FileHashes) => void): Promise<Config> {
+  const { config, problems, files } = await loadConfig(options.file, {
     plugins: options.plugins,
     env: options.env ?? process.env,
   })
+  tell(files)
   if (!config) throw new ConfigError(problems)
   for (const note of config.notes) options.log.info({}, note)
-  return config
-}
-
-/** A secret is spelt alike whatever it is: it has to be looked at itself. */
-function keyOf(admin: Config['settings']['admin']): string | undefined {
-  return admin ? admin.key?.reveal() : undefined
-}
-
-/** Keys that are read once, when the process starts. */
-function needsRestart(running: Config, next: Config): string[] {
-  const was = running.settings
-  const is = next.settings
-  const changed: [string, boolean][] = [
-    ['listen', was.listen !== is.listen],
-    ['admin', JSON.stringify(was.admin) !== JSON.stringify(is.admin) || keyOf(was.admin) !== keyOf(is.admin)],
-    ['limits.header', was.limits.header !== is.limits.header],
-  ]
-  return changed
-    .filter(([, differs]) => differs)
-    .map(([key]) => `${key} has changed: it takes effect at the next start`)
+  return options.adapt?.(config) ?? config
 }
 
 function unexpected(file: string, error: unknown): Problem {
-  return { file, line: 1, column: 1, message: error instanceof Error ? error.message : String(error), frame: '' }
+  const message = error instanceof Error ? error.message : String(error)
+  return { file, line: 1, column: 1, code: 'CONFIG_FILE', message, frame: '' }
 }

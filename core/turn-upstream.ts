@@ -199,11 +199,10 @@ function laneOf(
   for (const name in kept) if (kept[name] !== undefined) own = { [name]: kept[name], ...own }
   websocket.handshake?.(headers)
   const url = target.websockets.url(target.pathOf(outgoing.path) + outgoing.query)
+  const { dial, way } = target.websockets
   const credential = upstream!.key?.reveal() ?? String(headers.authorization ?? '')
-  return {
-    own,
-    spec: laneSpec({ upstream: upstream!.name, url, credential, headers, limits: target.websockets.limits }),
-  }
+  const { limits } = target.websockets
+  return { own, spec: laneSpec({ upstream: upstream!.name, url, dial, way, credential, headers, limits }) }
 }
 
 /** Headers that say something of one request, not of a connection. */

@@ -79,6 +79,7 @@ export class Upgrade implements FarSide {
     const attempt = new SessionAttempt(dialect, {
       id: exchange.id,
       url: target.websockets.url(path),
+      dial: target.websockets.dial,
       headers: outgoing.headers,
       protocols: offered(outgoing.headers),
       timeout: timeouts.connect,

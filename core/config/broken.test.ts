@@ -37,7 +37,7 @@ const core: readonly Row[] = [
   [
     'an unknown key',
     'lisen: :1\n',
-    ['1:1', 'the gateway does not know "lisen". Did you mean "listen"?', 'It knows listen, admin'],
+    ['1:1', 'the gateway does not know "lisen". Did you mean "listen"?', 'It knows listen, tls, admin'],
   ],
   ['a key in other spelling', 'trustedProxies: []\n', ['1:1', 'Did you mean "trusted_proxies"?']],
   ['a merge key', 'log:\n  <<: { level: info }\n', ['2:3', 'log does not know "<<"']],

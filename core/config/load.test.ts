@@ -12,8 +12,8 @@ import { render } from './problems.ts'
 describe('a configuration', () => {
   test('has every setting, though the file has none', async () => {
     const { settings, upstreams, plugins, notes } = await sound('{}')
-    const { store, database, ...others } = settings
-    assert.deepEqual([store.reveal(), database.reveal()], ['memory', 'none'])
+    const { store, database, transport, ...others } = settings
+    assert.deepEqual([store.reveal(), database.reveal(), transport], ['memory', 'none', 'lean'])
     assert.deepEqual(others, {
       listen: '127.0.0.1:8787',
       migrate: 'auto',

@@ -18,6 +18,7 @@ import type { Problem } from './problems.ts'
 import { resolveReferences } from './references.ts'
 import { Report } from './report.ts'
 import { coreSchema, type Core, type Settings } from './schema.ts'
+import { checkListenerTls } from './tls.ts'
 import { checkUpstreams, readUpstreams } from './upstreams.ts'
 import { checkWebsocket } from './websocket.ts'
 
@@ -40,12 +41,17 @@ export interface Config {
   readonly notes: readonly string[]
 }
 
+/** The SHA-256 of files as they were read, by their paths; null where they could not be. */
+export type FileHashes = ReadonlyMap<string, string | null>
+
 /** Either a configuration or at least one problem. */
 export interface Loaded {
   readonly config: Config | null
   readonly problems: readonly Problem[]
   readonly file: string
   readonly text: string
+  /** The files it refers to, those included that could not be read. */
+  readonly files: FileHashes
 }
 
 export interface LoadOptions {
@@ -60,22 +66,28 @@ export async function loadConfig(file: string, options: LoadOptions): Promise<Lo
   if (typeof bytes !== 'string' && isUtf8(bytes)) return parseConfig(bytes.toString('utf8'), file, options)
   const report = new Report(file, '')
   const reason = typeof bytes === 'string' ? bytes : 'it is not UTF-8'
-  report.add(0, `this file cannot be read: ${reason}`, 'Name the right one with --config FILE')
-  return { config: null, problems: report.problems(), file, text: '' }
+  report.add(0, `this file cannot be read: ${reason}`, 'Name the right one with --config FILE', 'CONFIG_FILE')
+  return { config: null, problems: report.problems(), file, text: '', files: new Map() }
 }
 
 /** Reads gateway.yaml from a text; `file` says where it would be, which is what paths in it are relative to. */
 export async function parseConfig(text: string, file: string, options: LoadOptions): Promise<Loaded> {
   const report = new Report(file, text)
-  const config = await read(text, file, report, options)
-  return { config, problems: report.problems(), file, text }
+  const files = new Map<string, string | null>()
+  const config = await read(text, file, { report, files, ...options })
+  return { config, problems: report.problems(), file, text, files }
 }
 
-async function read(text: string, file: string, report: Report, options: LoadOptions): Promise<Config | null> {
+interface Reading extends LoadOptions {
+  readonly report: Report
+  readonly files: Map<string, string | null>
+}
+
+async function read(text: string, file: string, { report, files, ...options }: Reading): Promise<Config | null> {
   const yaml = readYaml(text, report)
   if (!yaml) return null
   const folder = dirname(resolve(file))
-  const references = await resolveReferences(yaml, report, { env: options.env ?? process.env, folder })
+  const references = await resolveReferences(yaml, report, { env: options.env ?? process.env, folder, files })
   const draft: Draft = { yaml, references, report }
   const core = check(draft, coreSchema, [], { root: 'the gateway', prefix: '' })
   const items = await readPlugins(draft, options.plugins, folder)
@@ -88,6 +100,8 @@ async function read(text: string, file: string, report: Report, options: LoadOpt
   checkWebsocket(draft, settings.websocket)
   checkDatabase(draft, settings, items)
   checkKeys(draft, keys)
+  checkListenerTls(draft, ['tls'])
+  checkListenerTls(draft, ['admin', 'tls'])
   if (!report.clean) return null
   const admitted = readKeys(keys)
   const { upstreams, notes } = readUpstreams(list)
@@ -122,7 +136,12 @@ function checkDatabase({ report }: Draft, { database }: Settings, items: readonl
   if (database.reveal() !== 'none') return
   for (const { plugin, called, offset } of items) {
     if (plugin?.needsDatabase)
-      report.add(offset, `${called} needs a database`, 'Add database: embedded, or database: postgres://…, to the file')
+      report.add(
+        offset,
+        `${called} needs a database`,
+        'Add database: embedded, or database: postgres://…, to the file',
+        'CONFIG_MISSING',
+      )
   }
 }
 

@@ -4,15 +4,20 @@ import { isBroken, writtenAt, type Draft } from './check.ts'
 import type { Path } from './document.ts'
 import type { Item } from './plugins.ts'
 import { didYouMean } from './problems.ts'
+import { checkHost } from './hosts.ts'
 import type { UpstreamSettings } from './schema.ts'
+import { checkUpstreamTls, readTls } from './tls.ts'
 
 /** Reports what the list has wrong with itself or with the plugins; what its schema refuses is reported elsewhere. */
 export function checkUpstreams(draft: Draft, plugins: readonly Item[]): void {
+  for (const { entry, path } of plugins) if (entry?.providers.length) checkHost(draft, [...path, 'url'])
   const list = draft.yaml.value(['upstreams'])
   const lines = new Map<unknown, number>()
   for (const index of Array.isArray(list) ? list.keys() : []) {
     checkName(draft, ['upstreams', index, 'name'], lines)
     checkProvider(draft, ['upstreams', index, 'provider'], plugins)
+    checkHost(draft, ['upstreams', index, 'url'])
+    checkUpstreamTls(draft, ['upstreams', index])
   }
 }
 
@@ -28,7 +33,8 @@ export function readUpstreams(list: readonly UpstreamSettings[]): {
   }
 }
 
-function readUpstream({ name, provider, url, key, models, priority, slots, websocket }: UpstreamSettings): Upstream {
+function readUpstream(settings: UpstreamSettings): Upstream {
+  const { name, provider, url, key, models, priority, slots, websocket, allow_private: allowsPrivate, tls } = settings
   return Object.freeze({
     name,
     provider,
@@ -38,6 +44,8 @@ function readUpstream({ name, provider, url, key, models, priority, slots, webso
     priority,
     slots: slots ?? null,
     ...(websocket === undefined ? {} : { websocket }),
+    ...(allowsPrivate ? { allowsPrivate } : {}),
+    ...(tls ? { tls: readTls(tls) } : {}),
   })
 }
 
@@ -49,7 +57,13 @@ function checkName(draft: Draft, path: Path, lines: Map<unknown, number>): void 
   const line = lines.get(name)
   const shown = writtenAt(draft, path) ?? JSON.stringify(name)
   if (line === undefined) lines.set(name, report.position(offset).line)
-  else report.add(offset, `line ${line} has an upstream ${shown} already`, 'Give each upstream a name of its own')
+  else
+    report.add(
+      offset,
+      `line ${line} has an upstream ${shown} already`,
+      'Give each upstream a name of its own',
+      'CONFIG_TWICE',
+    )
 }
 
 function checkProvider(draft: Draft, path: Path, plugins: readonly Item[]): void {
@@ -62,14 +76,24 @@ function checkProvider(draft: Draft, path: Path, plugins: readonly Item[]): void
   const written = writtenAt(draft, path)
   const guess = written === undefined ? didYouMean(provider, mounted) : ''
   const cure = mounted.length > 0 ? `Add it to plugins; mounted are ${mounted.join(', ')}` : 'Add it to plugins'
-  report.add(yaml.offset(path), `no provider is mounted as ${written ?? JSON.stringify(provider)}${guess}`, cure)
+  report.add(
+    yaml.offset(path),
+    `no provider is mounted as ${written ?? JSON.stringify(provider)}${guess}`,
+    cure,
+    'CONFIG_UPSTREAM',
+  )
 }
 
 /** Somebody has to say where it is. */
 function checkAddress({ yaml, report }: Draft, path: Path, provider: string, plugins: readonly Item[]): void {
   const [mount] = plugins.flatMap(({ entry }) => entry?.providers.filter(({ name }) => name === provider) ?? [])
   if (!mount || mount.url !== null || yaml.value([...path, 'url']) !== undefined) return
-  report.add(yaml.offset(path), `this upstream has no url, and neither has ${provider}`, 'Add url: https://… to either')
+  report.add(
+    yaml.offset(path),
+    `this upstream has no url, and neither has ${provider}`,
+    'Add url: https://… to either',
+    'CONFIG_UPSTREAM',
+  )
 }
 
 /** A plugin that could not be read may be the one: to miss its provider would only be the echo of that problem. */

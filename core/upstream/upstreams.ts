@@ -5,6 +5,9 @@ import { tellPool } from '../observe/websockets.ts'
 import type { Upstream } from '../plugin.ts'
 import type { Provider } from '../provider.ts'
 import type { Shared } from '../shared.ts'
+import { dialer, saysItself, type Dial } from './dial.ts'
+import type { Resolve } from './lookup.ts'
+import { fingerprintOf } from './tls.ts'
 import { Connections } from './transport.ts'
 import type { LaneLimits } from './ws-lane-spec.ts'
 import { WsPool, type WsPoolOptions } from './ws-pool.ts'
@@ -23,6 +26,9 @@ export interface WebSockets {
   url(path: string): URL
   /** How many connections there may be that are alike. */
   readonly limits: LaneLimits
+  readonly dial: Dial
+  /** Connections that were dialled in another way, with another certificate say, are never lent in place of these. */
+  readonly way: string
   /** The pool that all upstreams have in common, kept open at the least until it is released; it outlives a reload. */
   hold(): Promise<HeldPool>
   /** The upstream has said that it has no WebSocket: until then (`performance.now()`) it is asked by HTTP. */
@@ -40,6 +46,7 @@ export class Upstreams {
   readonly #config: Config
   readonly #shared: Shared
   readonly #metrics: Metrics
+  readonly #resolve: Resolve | undefined
   readonly #keys = new Map<string, Promise<Connections>>()
   /** What plugins have offered, each its own list. */
   readonly #offered = new Map<string, readonly Upstream[]>()
@@ -47,10 +54,12 @@ export class Upstreams {
   #pool: Promise<{ readonly key: string }> | null = null
   #byProvider: ReadonlyMap<string, Served>
 
-  constructor(config: Config, shared: Shared, metrics: Metrics) {
+  /** `resolve`: how names become addresses, where it is not by the system. */
+  constructor(config: Config, shared: Shared, metrics: Metrics, resolve?: Resolve) {
     this.#config = config
     this.#shared = shared
     this.#metrics = metrics
+    this.#resolve = resolve
     this.#byProvider = served(config.upstreams)
   }
 
@@ -80,7 +89,7 @@ export class Upstreams {
     const known = this.#targets.get(upstream)
     if (known) return known
     // The loader refuses an upstream where neither has an address.
-    const opening = this.#open(upstream.url ?? provider.url!, provider).then((target) => {
+    const opening = this.#open(upstream, upstream.url ?? provider.url!, provider).then((target) => {
       this.#targets.set(upstream, target)
       return target
     })
@@ -94,26 +103,42 @@ export class Upstreams {
     await Promise.all(keys.map((key) => this.#shared.release(key)))
   }
 
-  async #open(address: URL, { dialect }: Provider): Promise<Target> {
-    const { timeouts, websocket } = this.#config.settings
+  async #open(upstream: Upstream, address: URL, { dialect }: Provider): Promise<Target> {
+    const { timeouts, transport, websocket } = this.#config.settings
+    const { connect, headers, idle } = timeouts
     const { max, min_idle: minIdle, max_idle: maxIdle, queue, utilization } = websocket.pool
-    const key = `connections ${address.origin} ${timeouts.connect} ${timeouts.headers} ${timeouts.idle}`
+    const allowsPrivate = upstream.allowsPrivate === true || (saysItself(address) && this.#isOfTheFile(upstream))
+    const tls = address.protocol === 'https:' ? (upstream.tls ?? null) : null
+    const way = `${allowsPrivate ? 'anywhere' : 'public'} ${fingerprintOf(tls)}`
+    const key = `connections ${transport} ${address.origin} ${connect} ${headers} ${idle} ${way}`
     let opening = this.#keys.get(key)
     if (!opening) {
       opening = this.#shared.take(
         key,
-        () => new Connections(new URL(address.origin), timeouts),
+        () => {
+          const origin = new URL(address.origin)
+          const options = { timeout: connect, allowsPrivate, tls, resolve: this.#resolve }
+          return new Connections(origin, timeouts, transport, dialer(origin, options))
+        },
         (open) => open.close(),
       )
       this.#keys.set(key, opening)
     }
+    const connections = await opening
     const websockets: WebSockets = {
+      dial: connections.dial,
+      way,
       url: (path) => new URL(path, address.origin.replace(/^http/, 'ws')),
       limits: { max, minIdle, maxIdle, queue, utilization },
       hold: () => this.#holdPool(),
       absentUntil: 0,
     }
-    return { connections: await opening, pathOf: joiner(address.pathname, dialect.version ?? ''), websockets }
+    return { connections, pathOf: joiner(address.pathname, dialect.version ?? ''), websockets }
+  }
+
+  /** Whether its address was written by whoever wrote gateway.yaml: there, or as the address of its provider. */
+  #isOfTheFile(upstream: Upstream): boolean {
+    return upstream.url === null || this.#config.upstreams.includes(upstream)
   }
 
   /** The gateway holds it too: connections wait in it for sessions to come. */

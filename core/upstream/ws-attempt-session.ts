@@ -28,7 +28,7 @@ export class SessionAttempt implements Answering {
     this.#judge = dialect.judge ?? judgeByStatus
     this.#dialing = dial(
       { ...to, onClosed() {} },
-      { handshakeTimeout: timeout, closeTimeout: 2000, maxPayload, isCompressed, socket: {} },
+      { handshakeTimeout: timeout, closeTimeout: 2000, maxPayload, isCompressed },
       systemClock,
     )
     this.result = this.#dialing.opened.then(

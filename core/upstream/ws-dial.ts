@@ -1,8 +1,8 @@
 /** Opens WebSocket connections: the handshake with its time limit, and what an upstream answers instead of one. */
 import type { IncomingMessage } from 'node:http'
-import type { LookupFunction } from 'node:net'
 import { WebSocket, type ClientOptions } from 'ws'
 import type { Headers } from '../plugin.ts'
+import type { Dial } from './dial.ts'
 import { requestHeaders } from './headers.ts'
 import type { Clock } from './ws-clock.ts'
 import { WsConnection } from './ws-connection.ts'
@@ -19,18 +19,13 @@ export interface DialOptions {
   readonly maxPayload: number
   /** Whether permessage-deflate is offered; `ws-deflate.ts` says what it costs. */
   readonly isCompressed: boolean
-  /** How the socket is made: a lookup, an agent (a proxy), certificates. */
-  readonly socket: SocketOptions
-}
-
-export type SocketOptions = Pick<ClientOptions, 'agent' | 'ca' | 'cert' | 'key' | 'createConnection' | 'family'> & {
-  /** As for node:net; the place to check what a name resolves to. */
-  lookup?: LookupFunction
 }
 
 export interface Handshake {
   readonly id: string
   readonly url: URL
+  /** Makes the connection, TLS included. */
+  readonly dial: Dial
   readonly headers: Readonly<Headers>
   readonly protocols: readonly string[]
   /** The socket is closed, whether it was ever a connection or not. */
@@ -52,7 +47,7 @@ const refusalLimit = 64 * 1024
 export function dial(to: Handshake, options: DialOptions, clock: Clock): Dialing {
   let give = (_reason: Error): void => {}
   const opened = new Promise<WsConnection>((resolve, reject) => {
-    const ws = begin(to, options)
+    const { ws, giveUp } = begin(to, options)
     let response: IncomingMessage | null = null
     let isSettled = false
     const settle = (): boolean => {
@@ -64,6 +59,7 @@ export function dial(to: Handshake, options: DialOptions, clock: Clock): Dialing
     give = (reason) => {
       if (!settle()) return
       reject(reason)
+      giveUp()
       ws.terminate()
     }
     const cancel = clock.after(options.handshakeTimeout, () =>
@@ -88,9 +84,15 @@ export function dial(to: Handshake, options: DialOptions, clock: Clock): Dialing
 }
 
 /** An address or a subprotocol that ws does not take is an error at once; there never was a socket. */
-function begin(to: Handshake, options: DialOptions): WebSocket {
+function begin(to: Handshake, options: DialOptions): { readonly ws: WebSocket; readonly giveUp: () => void } {
+  let giveUp = (): void => {}
+  const createConnection = (_options: unknown, connected: Parameters<Dial>[0]): void => {
+    giveUp = to.dial(connected)
+  }
   try {
-    return new WebSocket(to.url, [...to.protocols], clientOptions(to, options))
+    // As node:http has it, the connection may come later, by the callback; the types of ws do not know that.
+    const given = { ...clientOptions(to, options), createConnection } as unknown as ClientOptions
+    return { ws: new WebSocket(to.url, [...to.protocols], given), giveUp: () => giveUp() }
   } catch (error) {
     to.onClosed()
     throw error
@@ -100,7 +102,6 @@ function begin(to: Handshake, options: DialOptions): WebSocket {
 function clientOptions(to: Handshake, options: DialOptions): ClientOptions {
   // closeTimeout came to ws after its types were written.
   const given: ClientOptions & { closeTimeout: number } = {
-    ...options.socket,
     headers: handshakeHeaders(to.headers),
     maxPayload: options.maxPayload,
     closeTimeout: options.closeTimeout,

@@ -6,7 +6,6 @@
  * has pinned, or had opened with headers of its own, is lent to that session alone and closed when the session ends.
  */
 import { systemClock, type Clock } from './ws-clock.ts'
-import type { SocketOptions } from './ws-dial.ts'
 import { WsError } from './ws-errors.ts'
 import { Lane, type LaneHost } from './ws-lane.ts'
 import type { LaneSpec } from './ws-lane-spec.ts'
@@ -25,7 +24,6 @@ export interface WsPoolOptions {
   readonly maxPayload: number
   /** Whether permessage-deflate is offered. */
   readonly isCompressed: boolean
-  readonly socket: SocketOptions
   /** From opening to the end of an idle connection: OpenAI ends its own after as long. */
   readonly maxAge: number
   readonly checkAfter: number
@@ -44,7 +42,6 @@ const defaults: WsPoolOptions = {
   closeTimeout: 2_000,
   maxPayload: 16 * 1024 * 1024,
   isCompressed: false,
-  socket: {},
   maxAge: 60 * 60_000,
   checkAfter: 90_000,
   pingTimeout: 2_000,

@@ -204,6 +204,7 @@ export class Queue {
     const to = {
       id: host.nextId(spec.upstream),
       url: spec.url,
+      dial: spec.dial,
       headers: own ? { ...spec.headers, ...own } : spec.headers,
       protocols: spec.protocols,
       onClosed: host.socketClosed,
