@@ -121,7 +121,7 @@ export class Attempt implements Answering, Receiver {
   }
 
   forsake(): boolean {
-    return this.#flow !== null && this.#state !== 'broken'
+    return this.#flow?.isSent === true && this.#state !== 'broken'
   }
 
   /** The time has come to ask whether anything has taken too long; `now` as `performance.now()` tells it. */

@@ -24,6 +24,8 @@ export interface Receiver {
 
 /** What a request runs in. It may serve others afterwards: whoever speaks to it says who it is, and is not heard when it is over. */
 export interface Flow {
+  /** False while it waits for a connection: nothing of it has left, and giving it up costs nothing. */
+  readonly isSent: boolean
   resume(receiver: Receiver): void
   /** Breaks the connection, or gives the place in the queue up. The receiver is not told. */
   abort(receiver: Receiver, reason: Error): void

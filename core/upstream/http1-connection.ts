@@ -27,6 +27,7 @@ const joinedLimit = 16 * 1024
  * it. Until the next one nothing points to its receiver.
  */
 export class Connection implements Taker, Flow {
+  readonly isSent = true
   /** When it is too old to be used, in ms as `performance.now()` tells them; while it is idle. */
   expires = 0
   /** When it was put back. */

@@ -42,6 +42,8 @@ interface Dialing {
 }
 
 export class Http1Pool implements HttpClient, Owner, Flow {
+  /** Whoever waits here has not been sent. */
+  readonly isSent = false
   readonly host: string
   readonly patience: Owner['patience']
   readonly #dial: Dial

@@ -72,6 +72,8 @@ const words: Readonly<Record<string, UpstreamFailure>> = {
 
 /** undici's older form of handler, which its HTTP/1 client calls without a wrapper. */
 class Handler implements Flow {
+  /** undici tells of it as it is sent. */
+  readonly isSent = true
   readonly #receiver: Receiver
   #abort: ((reason: Error) => void) | null = null
   #resume: (() => void) | null = null

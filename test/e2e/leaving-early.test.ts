@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { definePlugin, retry, type Hooks } from 'postern/plugin'
+import type { Resolve } from '../../core/upstream/lookup.ts'
 import { until } from '../conformance/websocket-upstream.ts'
 import * as it from './leaving.fixture.ts'
 
@@ -163,6 +164,28 @@ describe('a client that leaves', () => {
     await until(() => ends.length === 1)
     assert.equal(upstream.asked.length, 0)
     assert.ok(ends[0]!.isAborted)
+  })
+
+  test('while its request waits for a connection has nothing sent', async () => {
+    const { ends, plugin: ear } = it.witness()
+    let found: (() => void) | undefined
+    await using upstream = await it.paced()
+    const url = upstream.url.replace('127.0.0.1', 'upstream.test')
+    const resolve: Resolve = (_name, done) => {
+      found = () => done(null, ['127.0.0.1'])
+    }
+    await using gw = await it.before(url, [ear], {
+      on_disconnect: 'drain',
+      upstreams: [{ name: 'o', provider: 'openai', url, allow_private: true }],
+      resolve,
+    })
+    const client = it.call(gw.url, document)
+    await until(() => found !== undefined)
+    client.leave()
+    await until(() => ends.length === 1)
+    found?.()
+    assert.ok(ends[0]!.isAborted)
+    assert.equal(upstream.asked.length, 0)
   })
 
   test('having been told to go on waiting has its stream read, with one head', async () => {
