@@ -45,7 +45,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
   // Compressed events cannot be read: whoever joins them pays with a few bytes more on the wire.
   const watch = route.watchOf(facts.stream === true)
   if (route.onEvent || route.editEvent || (facts.stream && watch.hold !== null)) headers['accept-encoding'] = 'identity'
-  if (body.kind === 'stream') headers['content-length'] = request.headers['content-length']
+  if (body.kind === 'stream') headers['content-length'] = plainly(request.headers['content-length'])
 
   const target = await gateway.target(upstream, route.provider!)
   discard(last)
@@ -82,6 +82,11 @@ async function resultOf({ log, upstream }: LiveExchange, attempt: Answering): Pr
   if (result.kind === 'failure' && result.error instanceof DialError)
     log.warn({ upstream: upstream!.name, error: result.error.code }, `${upstream!.name}: ${result.error.message}`)
   return result
+}
+
+/** A length as every server reads it: `007` is 7 to one and malformed to the next. */
+function plainly(length: string | undefined): string | undefined {
+  return length === undefined ? undefined : String(Number(length))
 }
 
 /** Puts a failed attempt on the exchange's list. */
