@@ -1,0 +1,7 @@
+/** What can be fuzzed, in the order in which all are. */
+import { json } from './json.ts'
+import { sse } from './sse.ts'
+import type { FuzzTarget } from './target.ts'
+import { yaml } from './yaml.ts'
+
+export const targets: readonly FuzzTarget[] = [json, sse, yaml]
