@@ -1,7 +1,8 @@
 /** What can be fuzzed, in the order in which all are. */
 import { json } from './json.ts'
+import { sql } from './sql.ts'
 import { sse } from './sse.ts'
 import type { FuzzTarget } from './target.ts'
 import { yaml } from './yaml.ts'
 
-export const targets: readonly FuzzTarget[] = [json, sse, yaml]
+export const targets: readonly FuzzTarget[] = [json, sse, yaml, sql]

@@ -6,17 +6,17 @@ const patience = 30_000
 
 const watching = `
   const { workerData } = require('node:worker_threads')
-  const { writeFileSync } = require('node:fs')
+  const { writeFileSync, writeSync } = require('node:fs')
   const { state, input, patience, file } = workerData
   let [count, since] = [-1, Date.now()]
   setInterval(() => {
     if (state[0] !== count) [count, since] = [state[0], Date.now()]
     else if (count >= 0 && state[1] >= 0 && Date.now() - since > patience) {
       writeFileSync(file, input.subarray(0, state[1]))
-      process.stderr.write('an input takes longer than ' + patience + ' ms; its bytes are in ' + file + '\\n')
+      writeSync(2, 'an input takes longer than ' + patience + ' ms; its bytes are in ' + file + '\\n')
       process.kill(process.pid, 'SIGKILL')
     }
-  }, 500).unref()
+  }, 500)
 `
 
 export class Watchdog implements AsyncDisposable {
