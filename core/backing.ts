@@ -21,7 +21,10 @@ export interface Backing {
 }
 
 /** Opens store and database, once per setting, and waits for neither: a gateway listens while they are still coming up. */
-export async function openBacking(config: Config, { shared, log, isOnlyRead = false }: House): Promise<Backing> {
+export async function openBacking(
+  config: Config,
+  { shared, log, metrics, resolve, isOnlyRead = false }: House,
+): Promise<Backing> {
   const { settings } = config
   const releases: Partial<Record<'access' | 'store' | 'database', () => Promise<void>>> = {}
   const take = <T>(
@@ -50,7 +53,7 @@ export async function openBacking(config: Config, { shared, log, isOnlyRead = fa
           () => (isOnlyRead ? openNothing() : openPrepared(setting, settings.migrate, log)),
           (open) => open.close(),
         )
-  const upstreams = new Upstreams(config, shared)
+  const upstreams = new Upstreams(config, shared, metrics, resolve)
   let access: Promise<Access> | null = null
   return {
     store,
@@ -62,6 +65,7 @@ export async function openBacking(config: Config, { shared, log, isOnlyRead = fa
         { store, database },
         (open, close) => take('access', `access ${setting}`, open, close),
         log,
+        metrics,
       )),
     groups: () => [
       {

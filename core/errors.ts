@@ -1,4 +1,5 @@
 /** Every error the gateway can make: code, status, what the client is told, and the cure for whoever runs the gateway. */
+import { redactText } from './observe/redact.ts'
 import { refuse, type Refusal } from './reply.ts'
 import type { Headers } from './plugin.ts'
 
@@ -75,6 +76,17 @@ export const errors = {
     message: 'The upstream could not be reached',
     remedy: 'Look at the upstream address and its network; the log has the error of the socket.',
   },
+  UPSTREAM_ADDRESS: {
+    status: 502,
+    message: 'The upstream has an address that this gateway does not dial',
+    remedy:
+      'Correct its url; where it is meant to be private, give the upstream allow_private: true. The log has the address.',
+  },
+  UPSTREAM_CERTIFICATE: {
+    status: 502,
+    message: 'The certificate of the upstream was refused',
+    remedy: 'The log says what is wrong with it: tls.ca names an issuer of your own, tls.server_name another name.',
+  },
   UPSTREAM_BROKEN: {
     status: 502,
     message: 'The upstream broke off or sent an answer that is none',
@@ -116,10 +128,10 @@ export const errors = {
 
 export type ErrorCode = keyof typeof errors
 
-/** The refusal of a row; `detail` is told to the client after the row's message, so it must hold nothing secret. */
+/** The refusal of a row; `detail` is told to the client after the row's message, redacted: answers are kept in logs of others. */
 export function fault(code: ErrorCode, detail = '', headers: Headers = {}): Refusal {
   const { status, message } = errors[code]
-  return refuse(status, code, detail ? `${message}: ${detail}` : message, headers)
+  return refuse(status, code, detail ? `${message}: ${redactText(detail)}` : message, headers)
 }
 
 /** Thrown where a refusal has to travel through code that returns something else. */

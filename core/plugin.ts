@@ -12,7 +12,7 @@ export { applyPatch, deleteField, setField, type Edit } from './body/patch.ts'
 export { redactHeaders, redactJson, redactText, redactUrl, trimRequest } from './observe/redact.ts'
 export { refuse, reply, retry, type Refusal, type Reply, type Retry, type StraightReply } from './reply.ts'
 import type { Reply, Retry } from './reply.ts'
-export type { Failure, Judgement, PassedOver, Result, Said, Speaker, Upstream } from './result.ts'
+export type { Failure, Judgement, PassedOver, Result, Said, Speaker, Upstream, UpstreamTls } from './result.ts'
 import type { Failure, PassedOver, Result, Said, Speaker, Upstream } from './result.ts'
 export { upstreamsWoken } from './result.ts'
 export { Secret } from './secret.ts'
@@ -20,9 +20,13 @@ import type { Secret } from './secret.ts'
 export { StoreDown, type Slot, type Store, type StoreEntry } from './store/store.ts'
 import type { Store } from './store/store.ts'
 export type { Database, Query } from './database/database.ts'
+export { janitor, type Expiring } from './database/janitor.ts'
+export { recordId, type CapturedError, type Cause, type FailedAttempt } from './captured/captured.ts'
+export { findErrors, listErrors, sumErrors, type Places as ErrorPlaces } from './captured/archive.ts'
+export type { Filter as ErrorFilter } from './captured/filter.ts'
 import type { Database } from './database/database.ts'
 export type { Principal } from './access/principal.ts'
-export type { Counter, Gauge, Histogram, Labelled, Metrics } from './observe/metrics.ts'
+export type { Counter, Gauge, Histogram, Labelled, MetricReading, Metrics } from './observe/metrics.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { Access } from './access/access.ts'
 export type { PageHandler, PageMethod, PageOptions } from './pages.ts'
@@ -96,6 +100,8 @@ export interface Exchange<R extends Fact = Fact, W extends Fact = Fact> {
    * `turn`: one request over a WebSocket and the events that answer it; it walks as the same request would by HTTP.
    */
   readonly kind: 'http' | 'session' | 'turn'
+  /** When it came, as `performance.now()` tells time. */
+  readonly startedAt: number
   readonly method: string
   /** Without the query; percent-encoded unreserved characters decoded, dot segments refused. */
   readonly path: string

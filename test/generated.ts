@@ -2,7 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { editorSchema, optionTable } from '../core/config/editor.ts'
 import { errors } from '../core/errors.ts'
+import type { MetricReading } from '../core/plugin.ts'
 import { pluginSource } from '../core/plugins.ts'
+import { declaredMetrics } from './declared-metrics.ts'
 
 /** What stands between `<!-- name -->` and `<!-- /name -->`. */
 export function between(text: string, name: string): string {
@@ -19,6 +21,7 @@ export async function generated(): Promise<Map<string, string>> {
   const files = new Map<string, string>([
     ['schemas/gateway.schema.json', `${JSON.stringify(editorSchema(plugins), null, 2)}\n`],
     ['README.md', put('README.md', 'errors', errorTable())],
+    ['docs/metrics.md', put('docs/metrics.md', 'metrics', metricTable(await declaredMetrics()))],
   ])
   for (const plugin of plugins) {
     const path = `plugins/${plugin.name}/README.md`
@@ -47,4 +50,14 @@ function errorTable(): string {
     ([code, { status, message, remedy }]) => `| ${code} | ${status} | ${message} | ${remedy} |`,
   )
   return ['| Code | Status | What the client is told | What to do |', '|---|---|---|---|', ...rows].join('\n')
+}
+
+function metricTable(all: readonly MetricReading[]): string {
+  const rows = all
+    .toSorted((one, other) => (one.name < other.name ? -1 : 1))
+    .map(
+      ({ name, kind, labels, help }) =>
+        `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(' ')} | ${help} |`,
+    )
+  return ['| Metric | Kind | Labels | What it says |', '|---|---|---|---|', ...rows].join('\n')
 }

@@ -1,9 +1,10 @@
 /** Who may call: one verifier for every face. Keys of gateway.yaml come first, then those of the database. */
 import { hash } from 'node:crypto'
 import type { Database } from '../database/database.ts'
-import type { Headers, Log } from '../plugin.ts'
+import type { Headers, Log, Metrics } from '../plugin.ts'
 import type { Store } from '../store/store.ts'
 import { Directory } from './directory.ts'
+import { tellLookups } from './metrics.ts'
 import type { Key } from './key.ts'
 import type { Principal } from './principal.ts'
 import { free, type Standing } from './standing.ts'
@@ -36,17 +37,21 @@ export async function openAccess(
   { store, database }: { store: Store; database: Database | null },
   take: (open: () => Lasting, close: (it: Lasting) => Promise<void>) => Promise<Lasting>,
   log: Log,
+  metrics: Metrics | null = null,
 ): Promise<Access> {
   if (!database) return new Verifier(keys, null, log)
+  let stopTelling = (): void => {}
   const lasting = await take(
     () => {
       const directory = new Directory(database, store, log)
       const standings = new Standings(database, log)
       // After a gap nothing is known to have changed: it is only read again soon.
       directory.onChange((change) => (change === null ? standings.age() : standings.forget()))
+      if (metrics) stopTelling = tellLookups(metrics, directory.lookups)
       return { directory, standings }
     },
     async ({ directory, standings }) => {
+      stopTelling()
       await directory.close()
       await standings.close()
     },

@@ -47,6 +47,11 @@ export class Directory implements KeySource {
     return this.#cache.size
   }
 
+  /** How often a key was known, and how often it had to be asked for. */
+  get lookups(): { readonly hits: number; readonly misses: number } {
+    return this.#cache
+  }
+
   find(hash: string): Key | null | Promise<Key | null> {
     const known = this.#cache.peek(hash)
     return known === undefined ? this.#cache.load(hash, () => this.#load(hash)) : known

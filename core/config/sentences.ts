@@ -1,7 +1,7 @@
 /** Mistakes in words: what the value must be, what it is instead, what to write. */
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { Path } from './document.ts'
-import { formats } from './formats.ts'
+import { formats, secretFormats } from './formats.ts'
 import type { Mistake, Shape } from './mistakes.ts'
 import { didYouMean } from './problems.ts'
 
@@ -95,7 +95,7 @@ const counted =
 const unknownKey: Words = ({ schema, params }, name) => {
   const key = String(params['additionalProperty'] ?? params['unevaluatedProperty'])
   const known = Object.keys(schema.properties ?? {})
-  const list = known.length > 0 && known.length <= 12 ? { cure: `It knows ${known.join(', ')}` } : {}
+  const list = known.length > 0 && known.length <= 16 ? { cure: `It knows ${known.join(', ')}` } : {}
   return { message: `${name} does not know ${JSON.stringify(key)}${didYouMean(key, known)}`, ...list, key }
 }
 
@@ -184,7 +184,7 @@ function choices({ enum: options, const: only }: Shape): string[] {
 /** Whether some form of it is a secret. */
 function isSecret(schema: JSONSchema): boolean {
   if (typeof schema === 'boolean') return false
-  return schema.format === 'secret' || [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].some(isSecret)
+  return secretFormats.has(schema.format ?? '') || [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].some(isSecret)
 }
 
 /** Whether a union chooses between forms, and not only between keys that must be there. */

@@ -1,6 +1,7 @@
 /** Finds the secrets in a text, so that no frame shows them. */
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { Node, Yaml } from './document.ts'
+import { secretFormats } from './formats.ts'
 import { isSchema, type Shape } from './mistakes.ts'
 import { closest } from './problems.ts'
 import type { Report } from './report.ts'
@@ -58,6 +59,3 @@ function schemasOf({ properties, patternProperties, additionalProperties }: Shap
   if (matches.length > 0) return matches.map(([, schema]) => schema)
   return additionalProperties === false ? [] : [additionalProperties ?? true]
 }
-
-/** What may hold a credential. */
-const secretFormats: ReadonlySet<string> = new Set(['secret', 'store', 'database'])

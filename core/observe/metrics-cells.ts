@@ -6,6 +6,15 @@ export type Bounds = readonly number[]
 export interface Cell {
   /** Its lines, each with its line feed. */
   render(): string
+  read(): CellReading
+}
+
+/** What a cell says now. */
+export interface CellReading {
+  /** Of a histogram the sum. */
+  readonly value: number
+  /** Of a histogram how many fell into each bucket: one for each bound, and one more for what is beyond the last. */
+  readonly buckets: { readonly bounds: Bounds; readonly counts: readonly number[] } | null
 }
 
 export class CounterCell implements Cell {
@@ -24,6 +33,10 @@ export class CounterCell implements Cell {
 
   render(): string {
     return `${this.#line}${spelt(this.#value)}\n`
+  }
+
+  read(): CellReading {
+    return { value: this.#value, buckets: null }
   }
 }
 
@@ -49,6 +62,10 @@ export class GaugeCell implements Cell {
 
   render(): string {
     return `${this.#line}${spelt(this.#value)}\n`
+  }
+
+  read(): CellReading {
+    return { value: this.#value, buckets: null }
   }
 }
 
@@ -87,6 +104,10 @@ export class HistogramCell implements Cell {
       text += `${line}${count}\n`
     }
     return `${text}${this.#sumLine}${spelt(this.#sum)}\n${this.#countLine}${count}\n`
+  }
+
+  read(): CellReading {
+    return { value: this.#sum, buckets: { bounds: this.#bounds, counts: [...this.#counts] } }
   }
 }
 

@@ -1,5 +1,5 @@
 /** The cells of one metric, found by their label values without spelling a key. */
-import type { Cell } from './metrics-cells.ts'
+import type { Cell, CellReading } from './metrics-cells.ts'
 import { redactText } from './redact.ts'
 
 /** A value for each label. Numbers such as a status stand for their text. */
@@ -7,13 +7,28 @@ export type LabelValues<L extends string> = { readonly [label in L]: string | nu
 
 export interface SeriesOptions<M> {
   readonly name: string
-  readonly kind: string
+  readonly kind: MetricReading['kind']
   readonly help: string
   readonly labels: readonly string[]
   readonly make: (spelt: string) => M
   /** More combinations than this are one, whose every label is `other`. */
   readonly most: number
   readonly overflowed: () => void
+}
+
+/** One combination of label values, and what its cell says. */
+export interface Sample extends CellReading {
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** A metric as it is now. */
+export interface MetricReading {
+  readonly name: string
+  readonly kind: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  /** The names of its labels, in the order in which they were declared. */
+  readonly labels: readonly string[]
+  readonly samples: readonly Sample[]
 }
 
 type Values = Readonly<Record<string, string | number>>
@@ -30,6 +45,8 @@ export class Series<M extends Cell> {
   readonly #labels: readonly string[]
   readonly #first: Step<M> = { next: new Map(), cell: null }
   readonly #cells: M[] = []
+  /** The label values of each cell. */
+  readonly #told: Sample['labels'][] = []
   #isOverflowing = false
 
   constructor(options: SeriesOptions<M>) {
@@ -60,6 +77,17 @@ export class Series<M extends Cell> {
     let text = this.#head
     for (const cell of this.#cells) text += cell.render()
     return text
+  }
+
+  read(): MetricReading {
+    const { name, kind, help, labels } = this.#options
+    return {
+      name,
+      kind,
+      help,
+      labels,
+      samples: this.#cells.map((cell, at) => ({ labels: this.#told[at]!, ...cell.read() })),
+    }
   }
 
   /** A combination that was not met in this spelling. */
@@ -96,6 +124,7 @@ export class Series<M extends Cell> {
     const spelt = this.#labels.map((label, at) => `${label}="${escapeValue(texts[at]!)}"`).join(',')
     step.cell = this.#options.make(spelt)
     this.#cells.push(step.cell)
+    this.#told.push(Object.fromEntries(this.#labels.map((label, at) => [label, texts[at]!])))
     return step.cell
   }
 

@@ -48,6 +48,33 @@ postern_took_seconds_count{phase="send"} 4
     assert.equal(families.get('postern_b_seconds')?.samples.at(-1)?.value, 0)
   })
 
+  test('are read as numbers by whoever tells them elsewhere, gauges set first', () => {
+    const metrics = openMetrics()
+    metrics.counter('postern_a_total', 'A.', ['x', 'y']).with({ y: 2, x: 'sk-abcdefghijklmnop' }).inc(3)
+    const gauge = metrics.gauge('postern_b', 'B.')
+    metrics.onRender(() => gauge.set(7))
+    metrics.histogram('postern_c_seconds', 'C.', [], { buckets: [1, 2] }).observe(5)
+    metrics.counter('postern_d_total', 'D.', ['z'])
+    assert.deepEqual(metrics.read(), [
+      {
+        name: 'postern_a_total',
+        kind: 'counter',
+        help: 'A.',
+        labels: ['x', 'y'],
+        samples: [{ labels: { x: 'sk-***', y: '2' }, value: 3, buckets: null }],
+      },
+      { name: 'postern_b', kind: 'gauge', help: 'B.', labels: [], samples: [{ labels: {}, value: 7, buckets: null }] },
+      {
+        name: 'postern_c_seconds',
+        kind: 'histogram',
+        help: 'C.',
+        labels: [],
+        samples: [{ labels: {}, value: 5, buckets: { bounds: [1, 2], counts: [0, 0, 1] } }],
+      },
+      { name: 'postern_d_total', kind: 'counter', help: 'D.', labels: ['z'], samples: [] },
+    ])
+  })
+
   test('tell what is no number as Prometheus spells it', () => {
     const metrics = openMetrics()
     const gauge = metrics.gauge('postern_x', 'X', ['is'])

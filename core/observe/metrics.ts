@@ -4,9 +4,9 @@
  * (metrics.bench.ts); its labels have no bound, and a second declaration of a name is an error.
  */
 import { CounterCell, GaugeCell, HistogramCell, type Bounds, type Cell } from './metrics-cells.ts'
-import { Series, type LabelValues } from './metrics-series.ts'
+import { Series, type LabelValues, type MetricReading } from './metrics-series.ts'
 
-export type { LabelValues } from './metrics-series.ts'
+export type { LabelValues, MetricReading } from './metrics-series.ts'
 
 /** Counts what happens; never goes down. */
 export interface Counter {
@@ -59,6 +59,8 @@ export interface Metrics {
   ): Metric<Histogram, L>
   /** Called before each rendering, to set gauges. What it throws is reported. Returns its own end. */
   onRender(collect: () => void): () => void
+  /** Every metric of the process as it is now, for whoever tells them elsewhere. Sets gauges first, as a rendering does. */
+  read(): readonly MetricReading[]
 }
 
 /** The metrics of a process. */
@@ -108,6 +110,16 @@ export function openMetrics({ mostSeries = 1000, report = () => {} }: MetricsOpt
     )
   }
 
+  function collectAll(): void {
+    for (const collect of collectors) {
+      try {
+        collect()
+      } catch (error) {
+        report({ err: error }, 'a collector of metrics failed')
+      }
+    }
+  }
+
   return {
     // The cells' classes are what their kind says, and Series is what Labelled says: of it the compiler sees only Cell.
     counter: (name, help, labels = []) =>
@@ -124,14 +136,12 @@ export function openMetrics({ mostSeries = 1000, report = () => {} }: MetricsOpt
       collectors.add(collect)
       return () => void collectors.delete(collect)
     },
+    read() {
+      collectAll()
+      return [...declared.values()].map(({ series }) => series.read())
+    },
     render() {
-      for (const collect of collectors) {
-        try {
-          collect()
-        } catch (error) {
-          report({ err: error }, 'a collector of metrics failed')
-        }
-      }
+      collectAll()
       let text = ''
       for (const { series } of declared.values()) text += series.render()
       return text

@@ -1,3 +1,4 @@
+import { openMetrics } from '../../core/observe/metrics.ts'
 import { Bench } from 'tinybench'
 import { Jobs } from '../../core/jobs.ts'
 import { silentLog } from '../../core/observe/log.ts'
@@ -47,6 +48,7 @@ function walk(store: Store, candidates: readonly Upstream[]) {
     config: { ttl: 60_000 },
     signal: new AbortController().signal,
     every: () => {},
+    metrics: openMetrics(),
     queue: jobs.queue.bind(jobs),
   } as unknown as PluginContext<{ ttl: number }>
   const slots = new Slots(context, new Holder(store, silentLog))

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import type { Exchange, Log, PluginContext, Queue, Slot, Store } from 'postern/plugin'
 import { Outage } from './outage.ts'
 import type { NoSlot } from './refusal.ts'
+import { metricsOf, ownerOf, type SlotMetrics } from './metrics.ts'
 import { Lines } from './waiting.ts'
 
 /** Releases that may wait, for a worker or for the end of an outage; what does not fit is left to the end of its lease. */
@@ -63,7 +64,9 @@ export class Slots {
   readonly #ttl: number
   readonly #holder: Holder
   readonly #held = new Set<Slot>()
+  readonly #owners = new Map<string, number>()
   readonly #releases: Queue<Slot>
+  readonly #metrics: SlotMetrics
   /** What an outage has kept from being released. */
   #late: Slot[] = []
 
@@ -72,6 +75,12 @@ export class Slots {
     this.#holder = holder
     this.#releases = context.queue(releases, (slot) => this.#giveBack(slot))
     context.every(this.#ttl / 3, () => this.#renew())
+    this.#metrics = metricsOf(context.metrics)
+    context.signal.addEventListener(
+      'abort',
+      context.metrics.onRender(() => this.#tell()),
+      { once: true },
+    )
     const releaseLate = () => this.#releaseLate()
     holder.outage.whenOver.add(releaseLate)
     context.signal.addEventListener('abort', () => holder.outage.whenOver.delete(releaseLate))
@@ -97,7 +106,14 @@ export class Slots {
     exchange: Pick<Exchange, 'signal'>,
   ): Promise<Slot | NoSlot> {
     const hasRoom = ({ key }: Place) => this.waiting(key) < waiters
-    if (!hasRoom(first)) return 'queue full'
+    const of = ownerOf(first.key)
+    const began = performance.now()
+    const ended = (outcome: string) =>
+      this.#metrics.waits.with({ of, outcome }).observe((performance.now() - began) / 1000)
+    if (!hasRoom(first)) {
+      ended('full')
+      return 'queue full'
+    }
     const places = new Map([first, ...others.filter(hasRoom)].map((place) => [place.key, place]))
     const slot = await this.#holder.lines.join([...places.keys()], {
       attempt: (key) => this.#attempt(places.get(key)!),
@@ -105,6 +121,7 @@ export class Slots {
       timeout,
       signal: exchange.signal,
     })
+    ended(slot === null ? 'timeout' : 'got')
     return slot ?? 'timeout'
   }
 
@@ -137,6 +154,14 @@ export class Slots {
     }, false)
     if (isReleased) lines.wake(slot.key)
     else if (this.#late.length < releases.capacity) this.#late.push(slot)
+  }
+
+  /** Names that have none any more are told as 0. */
+  #tell(): void {
+    this.#metrics.waiting.set(this.#holder.lines.length)
+    for (const of of this.#owners.keys()) this.#owners.set(of, 0)
+    for (const { key } of this.#held) this.#owners.set(ownerOf(key), (this.#owners.get(ownerOf(key)) ?? 0) + 1)
+    for (const [of, slots] of this.#owners) this.#metrics.held.with({ of }).set(slots)
   }
 
   #releaseLate(): void {

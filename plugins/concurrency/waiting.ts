@@ -30,6 +30,13 @@ interface Waiter {
 export class Lines {
   readonly #lines = new Map<string, Line>()
 
+  /** Places in all lines. */
+  get length(): number {
+    let all = 0
+    for (const line of this.#lines.values()) all += line.length
+    return all
+  }
+
   /** How many wait for the key. */
   lengthOf(key: string): number {
     return this.#lines.get(key)?.length ?? 0

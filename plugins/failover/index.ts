@@ -5,6 +5,7 @@ import { choose } from './choose.ts'
 import { config } from './config.ts'
 import { learn, learnBreak } from './learn.ts'
 import { Members, type Member } from './members.ts'
+import { metricsOf, tellMembers } from './metrics.ts'
 import { isAccountBound, stripReasoning } from './reasoning.ts'
 import { endProof, rememberUnreadable, type Asking, type Room } from './room.ts'
 import { Together } from './together.ts'
@@ -33,6 +34,12 @@ export default definePlugin({
       () => {},
     )
     const { members, budget, unreadable } = known
+    const metrics = metricsOf(context.metrics)
+    signal.addEventListener(
+      'abort',
+      context.metrics.onRender(() => tellMembers(metrics, members)),
+      { once: true },
+    )
     budget.limitTo(config.budget.share, config.budget.floor)
     const together = store.isShared ? new Together(store, members, storeFailed) : null
     // Weak: plugins may offer other upstreams all the time.
@@ -41,6 +48,7 @@ export default definePlugin({
     const room: Room = {
       config,
       log,
+      metrics,
       members,
       isCalm: () => members.isCalm || !config.rests.enabled,
       memberOf,
@@ -136,7 +144,9 @@ export default definePlugin({
           asking.sentAt = performance.now() - result.ms
           return undefined
         }
-        return again(exchange, asking, upstream, result, verdict, room)
+        const another = again(exchange, asking, upstream, result, verdict, room)
+        if (another) metrics.retries.with({ upstream: upstream.name }).inc()
+        return another
       },
       onEnd(exchange) {
         const { asking } = exchange.facts

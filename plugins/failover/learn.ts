@@ -81,6 +81,7 @@ function rest(exchange: Asks, { upstream, member, own, wanted, sentAt, now, verd
   if (more === 0) return
   // Many that fail together extend it by a little each: that is nothing to tell everybody.
   const isNews = more > 1000
+  if (isNews) room.metrics.rests.with({ upstream: upstream.name, kind }).inc()
   // What an upstream said is true for everyone; what the network did, perhaps only here.
   const isSaid = /^\d/.test(verdict.reason)
   if (isSaid && isNews) room.together?.tell(member, isNarrow ? model : null, kind, until, now)

@@ -20,6 +20,11 @@ export class Member {
     this.whole = new Standing(marked)
   }
 
+  /** What gateway.yaml, or a plugin, calls it. */
+  get name(): string {
+    return this.id.slice(this.id.indexOf('/') + 1, this.id.lastIndexOf('#'))
+  }
+
   get models(): ReadonlyMap<string, Standing> {
     return this.#models
   }
@@ -101,7 +106,7 @@ export class Members {
 
   /** Those that gateway.yaml, or a plugin, calls by this name, with whatever credential. */
   called(name: string): Member[] {
-    return [...this.#members.values()].filter(({ id }) => id.slice(id.indexOf('/') + 1, id.lastIndexOf('#')) === name)
+    return [...this.#members.values()].filter((member) => member.name === name)
   }
 
   /** Lets go of rests that are over. */

@@ -3,6 +3,7 @@ import type { ConfigOf, Log, Upstream } from 'postern/plugin'
 import type { RetryBudget } from './budget.ts'
 import type { config } from './config.ts'
 import type { Member, Members } from './members.ts'
+import type { FailoverMetrics } from './metrics.ts'
 import type { Parts } from './rank.ts'
 import type { Standing } from './rests.ts'
 import type { Together } from './together.ts'
@@ -49,6 +50,7 @@ export interface Ranked {
 export interface Room {
   readonly config: ConfigOf<typeof config>
   readonly log: Log
+  readonly metrics: FailoverMetrics
   readonly members: Members
   /** Whether nothing rests, or rests do not count: then nobody has to look. */
   readonly isCalm: () => boolean

@@ -91,6 +91,7 @@ export class Bindings {
       hit ||= old !== null
       return old === null ? null : { upstream: old, isOld: true }
     })
+    if (found.some((one) => one !== null)) this.#counters.hit()
     if (fellBack) this.#counters.add('fallback_total')
     if (hit) this.#counters.add('fallback_hit')
     return found

@@ -41,19 +41,28 @@ export interface Disagreement {
 export class Counters {
   readonly #store: Pick<Store, 'increment'>
   readonly #log: Log
+  readonly #tellEvent: (event: Counter | 'hits') => void
   readonly #counts = new Map<Counter, number>()
   /** Failures and disagreements that no line of the log has told yet. */
   #failures = 0
   #disagreements = 0
   #latest: Disagreement | null = null
 
-  constructor(store: Pick<Store, 'increment'>, log: Log) {
+  /** `tell` hears of each event as it happens. */
+  constructor(store: Pick<Store, 'increment'>, log: Log, tell: (event: Counter | 'hits') => void = () => {}) {
     this.#store = store
     this.#log = log
+    this.#tellEvent = tell
+  }
+
+  /** A look-up has found a session's upstream; only operators are told of it. */
+  hit(): void {
+    this.#tellEvent('hits')
   }
 
   add(counter: Counter): void {
     this.#put(counter, 1)
+    this.#tellEvent(counter)
     if (counter === 'store_errors') this.#failures++
   }
 

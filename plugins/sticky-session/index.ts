@@ -3,6 +3,7 @@ import { responseIdOf } from './answer.ts'
 import { Bindings } from './bindings.ts'
 import { config } from './config.ts'
 import { Counters } from './counters.ts'
+import { metricsOf } from './metrics.ts'
 import { compileNotes, unknown } from './notes.ts'
 import { isFault, outcomeOf } from './pin.ts'
 import { Sessions } from './sessions.ts'
@@ -20,7 +21,8 @@ export default definePlugin({
   writes: ['session', 'pin', 'sticky'],
   setup(context) {
     const { config, log, store } = context
-    const counters = new Counters(store, log)
+    const events = metricsOf(context.metrics)
+    const counters = new Counters(store, log, (event) => events.with({ event }).inc())
     const bindings = new Bindings(context, counters, {
       readsOld: config.session_hash_read_old_fallback,
       writesOld: config.session_hash_dual_write_old,

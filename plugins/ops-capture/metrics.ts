@@ -1,0 +1,17 @@
+/** What this plugin counts. */
+import type { Metrics } from 'postern/plugin'
+
+export function metricsOf(metrics: Metrics) {
+  return {
+    captured: metrics.counter(
+      'postern_captured_errors_total',
+      'Failed exchanges kept, by where they failed and how bad it is.',
+      ['phase', 'severity'],
+    ),
+    lost: metrics.counter(
+      'postern_captured_errors_lost_total',
+      'Records that were not kept: the queue was full, or the sink failed.',
+      ['why'],
+    ),
+  }
+}
