@@ -93,6 +93,9 @@ describe('a token', () => {
     ['/* /* */', 1],
     ['SELECT\n$a$ $b$', 2],
     [`E'\\'`, 1],
+    // Not E'' and what follows.
+    [`E'''''''\\'""`, 1],
+    [`"a""`, 1],
   ] as const) {
     test(`that never ends is refused with its line: ${JSON.stringify(sql)}`, () => {
       assert.throws(

@@ -13,17 +13,22 @@ export type Places = ReadonlyMap<string, readonly number[]>
 
 export class Coverage implements Disposable {
   readonly #session = new Session()
-  readonly #covers: readonly string[]
+  #covers: readonly string[] = []
   /** One byte for each character of a file: 0 never run, 1 run. */
   readonly #run = new Map<string, Uint8Array>()
 
-  /** `covers`: the beginnings of the paths that count, from the root of the repository. Modules have to be loaded before. */
-  constructor(covers: readonly string[]) {
-    this.#covers = covers
+  /** Blocks are told of functions that are called for the first time from now on; of others only whether they were called. */
+  constructor() {
     this.#session.connect()
     this.#post('Profiler.enable')
     this.#post('Profiler.startPreciseCoverage', { callCount: true, detailed: true })
-    this.take()
+  }
+
+  /** Forgets what has run. `covers`: the beginnings of the paths that count from now on, from the root of the repository. */
+  begin(covers: readonly string[]): void {
+    this.#covers = covers
+    this.#run.clear()
+    this.#post('Profiler.takePreciseCoverage')
   }
 
   /** The characters that have run since the last call and never before. */
@@ -67,10 +72,10 @@ export class Coverage implements Disposable {
 
   #each(visit: (path: string, run: Uint8Array, known: Uint8Array) => void): void {
     for (const { url, functions } of this.#post('Profiler.takePreciseCoverage').result) {
-      const path = url.startsWith(root) ? url.slice(root.length) : ''
+      const path = url.startsWith(root) ? url.slice(root.length).replace(/\?.*$/, '') : ''
       if (path === '' || !this.#covers.some((start) => path.startsWith(start))) continue
       let known = this.#run.get(path)
-      if (!known) this.#run.set(path, (known = new Uint8Array(readFileSync(fileURLToPath(url), 'utf8').length)))
+      if (!known) this.#run.set(path, (known = new Uint8Array(readFileSync(fileURLToPath(new URL(path, root)), 'utf8').length)))
       visit(path, painted(functions, known.length), known)
     }
   }

@@ -1,5 +1,5 @@
 /** Of many inputs the few that together reach what all of them reach: short ones first. */
-import { Coverage } from './coverage.ts'
+import type { Coverage } from './coverage.ts'
 import { attempt } from './engine.ts'
 import type { FuzzTarget } from './target.ts'
 
@@ -7,10 +7,11 @@ import type { FuzzTarget } from './target.ts'
 export async function distilled(
   target: FuzzTarget,
   corpus: readonly Buffer[],
+  coverage: Coverage,
   { most = 60, longest = 1024 } = {},
 ): Promise<Buffer[]> {
   await using opened = await target.open()
-  using coverage = new Coverage(target.covers)
+  coverage.begin(target.covers)
   const words = new Set<string>()
   const kept: Buffer[] = []
   for (const input of corpus.filter(({ length }) => length <= longest).toSorted((one, other) => one.length - other.length)) {

@@ -1,7 +1,7 @@
 /** The loop: take an input that was worth keeping, change it, try it, keep it if it went where none had been. */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { Coverage, type Places } from './coverage.ts'
+import type { Coverage, Places } from './coverage.ts'
 import { minimised } from './minimise.ts'
 import { mutate } from './mutate.ts'
 import { Random } from './random.ts'
@@ -10,6 +10,8 @@ import { Fault, type FuzzTarget, type Opened } from './target.ts'
 export interface FuzzOptions {
   readonly seconds: number
   readonly seed: number
+  /** Made before anything of the target was called. */
+  readonly coverage: Coverage
   /** Inputs of earlier runs. */
   readonly corpus: readonly Buffer[]
   /** Told before each input: what never ends is known by it. */
@@ -38,10 +40,14 @@ export interface FuzzReport {
   readonly growth: number
 }
 
+/** Inputs are kept for words that were never heard only so often: a word may quote its input. */
+const mostWords = 300
+
 /** Runs a target until the time is over. */
 export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<FuzzReport> {
   await using opened = await target.open()
-  using run = new Run(target, opened, options)
+  options.coverage.begin(target.covers)
+  const run = new Run(target, opened, options)
   const started = performance.now()
   const starts = [...target.starts, ...options.corpus]
   for (const input of starts) await run.tryAll([input])
@@ -90,7 +96,7 @@ export function letStraysGo(): void {
   process.off('unhandledRejection', stray)
 }
 
-class Run implements Disposable {
+class Run {
   readonly corpus: Buffer[] = []
   readonly words = new Map<string, number>()
   readonly faults: FoundFault[] = []
@@ -101,12 +107,12 @@ class Run implements Disposable {
   readonly #random: Random
   readonly #onInput: (input: Buffer) => void
 
-  constructor(target: FuzzTarget, opened: Opened, { seed, onInput }: FuzzOptions) {
+  constructor(target: FuzzTarget, opened: Opened, { seed, onInput, coverage }: FuzzOptions) {
     this.#target = target
     this.#opened = opened
     this.#random = new Random(seed)
     this.#onInput = onInput ?? (() => {})
-    this.coverage = new Coverage(target.covers)
+    this.coverage = coverage
   }
 
   /** An input made of one that was kept; of those kept last more often. */
@@ -126,7 +132,7 @@ class Run implements Disposable {
       if (word === null) continue
       const times = this.words.get(word) ?? 0
       this.words.set(word, times + 1)
-      if (times === 0) kept.add(input)
+      if (times === 0 && this.words.size <= mostWords) kept.add(input)
     }
     let fresh = this.coverage.take()
     // Which of them it was: each is tried once more. One whose way depends on what was before may not be found.
@@ -159,10 +165,6 @@ class Run implements Disposable {
     const last = await attempt(this.#opened, small)
     this.faults.push({ fault: 'fault' in last ? last.fault : fault, input: small, execution })
     return null
-  }
-
-  [Symbol.dispose](): void {
-    this.coverage[Symbol.dispose]()
   }
 }
 

@@ -7,11 +7,12 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { Coverage } from './coverage.ts'
+import { distilled } from './distil.ts'
 import { fuzz, type FuzzReport } from './engine.ts'
 import { readCorpus, readSeeds, writeCorpus, writeSeed } from './seeds.ts'
 import { targets } from './targets.ts'
 import type { FuzzTarget } from './target.ts'
-import { distilled } from './distil.ts'
 import { Watchdog } from './watchdog.ts'
 
 /** More than this stays held for no good reason, in bytes. */
@@ -37,6 +38,7 @@ if (unknown !== undefined || !(seconds > 0) || !Number.isSafeInteger(seed)) {
   process.exit(2)
 }
 
+using coverage = new Coverage()
 let isWell = true
 for (const target of targets.filter(({ name }) => positionals.length === 0 || positionals.includes(name)))
   isWell = (await runOne(target)) && isWell
@@ -46,7 +48,7 @@ async function runOne(target: FuzzTarget): Promise<boolean> {
   process.stdout.write(`${target.name}, seed ${seed}: ${target.about}\n`)
   await using watchdog = new Watchdog(target.longest, join(tmpdir(), `postern-fuzz-${target.name}-${seed}.bin`))
   const corpus = [...readCorpus(target.name), ...readSeeds(target.name).values()]
-  const report = await fuzz(target, { seconds, seed, corpus, onInput: (input) => watchdog.begins(input) })
+  const report = await fuzz(target, { seconds, seed, corpus, coverage, onInput: (input) => watchdog.begins(input) })
   watchdog.rests()
   tell(report)
   for (const { fault, input, execution } of report.faults) {
@@ -55,7 +57,7 @@ async function runOne(target: FuzzTarget): Promise<boolean> {
     process.stdout.write(`  FAULT ${message.slice(0, 2000)}\n  ${path}\n`)
   }
   if (values.keep) {
-    const kept = await distilled(target, report.corpus)
+    const kept = await distilled(target, report.corpus, coverage)
     process.stdout.write(`  ${kept.length} inputs kept: ${writeCorpus(target.name, kept)}\n`)
   }
   if (report.growth > mostGrowth) process.stdout.write('  FAULT: memory is held on to\n')

@@ -8,8 +8,8 @@ export interface Script {
   readonly pieces: readonly Buffer[]
   /** The messages that are whole before anything is wrong. */
   readonly messages: readonly Message[]
-  /** How it ends: with a fault, with a close frame, or with neither. */
-  readonly end: 'fault' | 'close' | 'open'
+  /** How it ends: with a fault, with a close frame, with neither, or in a way that this reader does not follow. */
+  readonly end: 'fault' | 'close' | 'open' | 'unclear'
 }
 
 export interface Message {
@@ -44,6 +44,8 @@ interface Described {
 
 const oddities: readonly Oddity[] = ['none', 'none', 'none', 'none', 'none', 'raw', 'mask', 'announced', 'long form', 'huge']
 
+const unclear: readonly Oddity[] = ['raw', 'announced', 'long form']
+
 function describe(choices: Choices): Described {
   const head = choices.below(256)
   const oddity = choices.pick(oddities)
@@ -70,7 +72,8 @@ function read(frames: readonly Described[]): Pick<Script, 'messages' | 'end'> {
   for (const { spec, oddity } of frames) {
     const { opcode, fin = true, rsv = 0 } = spec
     const payload = Buffer.from(spec.payload ?? '')
-    // What follows bytes in place of a frame is anybody's guess, as behind a length that is not true.
+    // Bytes in place of a frame may be one; behind a length that is not true the next frame may be payload; longer forms are read by many.
+    if (unclear.includes(oddity)) return { messages, end: 'unclear' }
     if (oddity !== 'none' || rsv !== 0) return { messages, end: 'fault' }
     if (opcode >= 8) {
       if (!fin || payload.length > 125 || opcode > opcodes.pong) return { messages, end: 'fault' }

@@ -55,7 +55,13 @@ async function run(input: Buffer): Promise<string> {
     upstreams: config?.upstreams.map(({ name }) => name),
   }))
   if (!isDeepStrictEqual(same[0], same[1])) throw new Fault('a text is read the same each time')
-  return loaded.config ? 'a configuration' : (loaded.problems[0]?.message ?? '').replaceAll(/"[^"]*"|\d+|\S*[^\x20-\x7e]\S*/g, '…').slice(0, 24)
+  return loaded.config ? 'a configuration' : wordFor(loaded.problems[0]!.message)
+}
+
+/** The beginning of a problem without what it quotes of the text. */
+function wordFor(message: string): string {
+  const words = message.split(' ').filter((word) => /^[a-z]+$/.test(word))
+  return words.slice(0, 4).join(' ')
 }
 
 function check({ config, problems }: Loaded, text: string): void {
