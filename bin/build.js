@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 /**
- * `npm run build`: what ships. JavaScript for Node 22.12 and newer in dist/, every package inside it, no sources, no maps. Plain
+ * `npm run build`: what ships. JavaScript for Node 22.12 and newer in dist/, every package inside it, no sources, no maps, and the bill of these. Plain
  * JavaScript, so that the Node of a small image can run it.
  */
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { writeBill } from './bill.js'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const out = join(root, 'dist')
@@ -68,9 +69,14 @@ for (const plugin of plugins) copyAssets(join('plugins', plugin))
 cpSync(join(root, 'migrations'), join(out, 'migrations'), { recursive: true })
 for (const file of ['LICENSE', 'gateway.yaml']) copyFileSync(join(root, file), join(out, file))
 
+const bill = writeBill({ metafile, root, out, product: shipped })
+// What the bill is made of, for whoever checks it.
+const [, account] = /^--metafile=(.+)$/.exec(process.argv.find((word) => word.startsWith('--metafile=')) ?? '') ?? []
+if (account) writeFileSync(account, JSON.stringify(metafile))
+
 const bytes = Object.values(metafile.outputs).reduce((sum, { bytes: size }) => sum + size, 0)
 process.stdout.write(
-  `dist: ${Object.keys(metafile.outputs).length} files of JavaScript, ${(bytes / 2 ** 20).toFixed(2)} MiB\n`,
+  `dist: ${Object.keys(metafile.outputs).length} files of JavaScript, ${(bytes / 2 ** 20).toFixed(2)} MiB, ${bill.length} packages\n`,
 )
 
 /** What a plugin reads at run time: everything in its folder that is neither code nor words for people. */

@@ -1,6 +1,4 @@
 /** The loop: take an input that was worth keeping, change it, try it, keep it if it went where none had been. */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import type { Coverage, Places } from './coverage.ts'
 import { minimised } from './minimise.ts'
 import { mutate } from './mutate.ts'
@@ -36,8 +34,6 @@ export interface FuzzReport {
   /** The words for what became of inputs, and how often each was heard. */
   readonly words: ReadonlyMap<string, number>
   readonly faults: readonly FoundFault[]
-  /** How much more memory is held than after the first inputs, in bytes, with everything collected that can be. */
-  readonly growth: number
 }
 
 /** Inputs are kept for words that were never heard only so often: a word may quote its input. */
@@ -52,14 +48,13 @@ export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<Fu
   const starts = [...target.starts, ...options.corpus]
   for (const input of starts) await run.tryAll([input])
   if (run.corpus.length === 0) run.corpus.push(Buffer.alloc(0))
-  const before = held()
   const end = started + options.seconds * 1000
   while (performance.now() < end && run.faults.length < (options.mostFaults ?? 5))
     await run.tryAll(Array.from({ length: target.batch }, () => run.next()))
   const seconds = (performance.now() - started) / 1000
   letStraysGo()
   const { executions, corpus, words, faults } = run
-  return { executions, seconds, corpus, share: run.coverage.share, words, faults, growth: held() - before }
+  return { executions, seconds, corpus, share: run.coverage.share, words, faults }
 }
 
 /** Tries one input; what it throws is a fault, whatever it is, and so is what anybody throws meanwhile. */
@@ -184,15 +179,4 @@ function without(places: Places, found: Places): Places {
     if (rest.length > 0) left.set(path, rest)
   }
   return left
-}
-
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void // what the flag exposes
-
-/** Bytes in use, on the heap and beside it, after a collection. */
-function held(): number {
-  collect()
-  collect()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
 }
