@@ -50,7 +50,7 @@ export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<Fu
   if (run.corpus.length === 0) run.corpus.push(Buffer.alloc(0))
   const end = started + options.seconds * 1000
   while (performance.now() < end && run.faults.length < (options.mostFaults ?? 5))
-    await run.tryAll(Array.from({ length: target.batch }, () => run.next()))
+    await run.tryAll(run.batch(Math.min(end, performance.now() + 500)))
   const seconds = (performance.now() - started) / 1000
   letStraysGo()
   const { executions, corpus, words, faults } = run
@@ -120,9 +120,16 @@ class Run {
     return mutate(this.#random, kind === 2 ? make!(this.#random) : some(), this.#random.pick(corpus), this.#target)
   }
 
-  async tryAll(inputs: readonly Buffer[]): Promise<void> {
+  /** So many inputs as the target says, fewer where the time is over before. */
+  *batch(until: number): Generator<Buffer> {
+    for (let count = 0; count < this.#target.batch && performance.now() < until; count++) yield this.next()
+  }
+
+  async tryAll(given: Iterable<Buffer>): Promise<void> {
+    const inputs: Buffer[] = []
     const kept = new Set<Buffer>()
-    for (const input of inputs) {
+    for (const input of given) {
+      inputs.push(input)
       const word = await this.#try(input)
       if (word === null) continue
       const times = this.words.get(word) ?? 0

@@ -21,11 +21,11 @@ const words =
   'content-length: transfer-encoding: chunked identity gzip, connection: close keep-alive upgrade websocket te: trailers expect: 100-continue ' +
   'content-type: application/json text/plain x-a: {"a":1} 0 5 7 ffffffff ;a=b ; , : \t'
 
-/** The bytes of every case of the table of requests. */
+/** The bytes of some cases of the table of requests, of each kind; the table's own test plays them all. */
 const cases = Object.values(httpCases)
   .flat()
   .map(({ send }) => send.filter((piece) => typeof piece === 'string').join(''))
-  .filter((text) => text.length <= 700)
+  .filter((text, at) => at % 8 === 0 && text.length <= 700)
 
 export const request: FuzzTarget = {
   name: 'request',
