@@ -29,9 +29,12 @@ function foldersIn({ outputs }) {
 }
 
 function readPackage(root, folder, locked) {
-  const { name, version, license, dependencies = {} } = JSON.parse(
-    readFileSync(join(root, folder, 'package.json'), 'utf8'),
-  )
+  const {
+    name,
+    version,
+    license,
+    dependencies = {},
+  } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
   if (typeof license !== 'string') throw new Error(`${folder} says nothing of its licence`)
   const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`
   return { name, version, license, purl, dependencies, integrity: locked?.integrity, text: licenceText(root, folder) }
@@ -58,7 +61,14 @@ function bom({ name, version, license }, packages) {
     specVersion: '1.6',
     version: 1,
     metadata: {
-      component: { type: 'application', 'bom-ref': self, name, version, purl: self, licenses: [{ license: { id: license } }] },
+      component: {
+        type: 'application',
+        'bom-ref': self,
+        name,
+        version,
+        purl: self,
+        licenses: [{ license: { id: license } }],
+      },
     },
     components: packages.map((one) => ({
       type: 'library',
@@ -73,7 +83,9 @@ function bom({ name, version, license }, packages) {
       { ref: self, dependsOn: packages.map(({ purl }) => purl) },
       ...packages.map(({ purl, dependencies }) => ({
         ref: purl,
-        dependsOn: Object.keys(dependencies).flatMap((name) => refs.get(name) ?? []).toSorted(compare),
+        dependsOn: Object.keys(dependencies)
+          .flatMap((name) => refs.get(name) ?? [])
+          .toSorted(compare),
       })),
     ],
   }

@@ -7,7 +7,9 @@ import { allowedLicences, lockedPackages } from './licences.ts'
 
 /** esbuild's account, as far as it is read here. */
 export interface Metafile {
-  readonly outputs: Readonly<Record<string, { readonly inputs: Readonly<Record<string, { readonly bytesInOutput: number }>> }>>
+  readonly outputs: Readonly<
+    Record<string, { readonly inputs: Readonly<Record<string, { readonly bytesInOutput: number }>> }>
+  >
 }
 
 interface Bom {

@@ -56,6 +56,9 @@ export function lockedPackages(): Locked[] {
 export function dependencyTable(): string {
   const rows = lockedPackages()
     .filter(({ isDev }) => !isDev)
-    .map(({ name, version, license, isOptional }) => `| ${name} | ${version} | ${license} | ${isOptional ? 'optional' : 'yes'} |`)
+    .map(
+      ({ name, version, license, isOptional }) =>
+        `| ${name} | ${version} | ${license} | ${isOptional ? 'optional' : 'yes'} |`,
+    )
   return ['| Package | Version | Licence | Needed |', '|---|---|---|---|', ...rows].join('\n')
 }

@@ -24,7 +24,10 @@ describe('SECURITY.md', () => {
     test(`shows by a test: ${promise}`, () => {
       assert.deepEqual(more, [])
       const paths = [...shown.matchAll(/`([^`]+)`/g)].map(([, path = '']) => path)
-      assert.ok(paths.some((path) => /\.(test|slow)\.ts$|^test\//.test(path)), 'no test is named')
+      assert.ok(
+        paths.some((path) => /\.(test|slow)\.ts$|^test\//.test(path)),
+        'no test is named',
+      )
       for (const path of paths) {
         assert.ok(existsSync(new URL(path, root)), `there is no ${path}`)
         if (path.endsWith('.ts')) assert.match(readFileSync(new URL(path, root), 'utf8'), /\btest\(|assert/, path)
@@ -35,7 +38,17 @@ describe('SECURITY.md', () => {
 
   test('says of everybody who meets the gateway what they are trusted with', () => {
     const section = text.slice(text.indexOf('## Who is trusted'), text.indexOf('## Where exchanges go'))
-    for (const who of ['client', 'operator', 'plugin', 'upstream', 'store', 'database', 'network', 'admin listener', 'host'])
+    for (const who of [
+      'client',
+      'operator',
+      'plugin',
+      'upstream',
+      'store',
+      'database',
+      'network',
+      'admin listener',
+      'host',
+    ])
       assert.match(section, new RegExp(`^\\|[^|]*\\b${who}`, 'm'), who)
   })
 

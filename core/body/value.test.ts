@@ -9,7 +9,8 @@ import { parseJson } from './value.ts'
 
 /** Keys that V8 mistakes escaped ones for, behind beginnings that the tests below use. */
 function poison(): void {
-  for (const text of ['{"x":0,"\\\\":0}', '{"x":0,"a\\\\":0}', '{"\\\\":0}', '{"x":0,"\\\\":0,"\\\\u":0}']) JSON.parse(text)
+  for (const text of ['{"x":0,"\\\\":0}', '{"x":0,"a\\\\":0}', '{"\\\\":0}', '{"x":0,"\\\\":0,"\\\\u":0}'])
+    JSON.parse(text)
 }
 
 describe('JSON of one client after that of another', () => {

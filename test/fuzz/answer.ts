@@ -25,7 +25,10 @@ export const answer: FuzzTarget = {
     '\x02\x03\x04\x05HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nx: 1\r\n\r\n',
     '\x01\x00HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 404 caf\xe9\r\nconnection: close\r\n\r\nx',
   ),
-  words: [...latin(...words.split(' ')), ...latin('\r\n', '\r\n\r\n', '\n', '\r', ' ', '\t', '\0', '0\r\n\r\n', '\r\n x', '\x80')],
+  words: [
+    ...latin(...words.split(' ')),
+    ...latin('\r\n', '\r\n\r\n', '\n', '\r', ' ', '\t', '\0', '0\r\n\r\n', '\r\n x', '\x80'),
+  ],
   longest: 2000,
   batch: 200,
   make,
@@ -47,7 +50,8 @@ async function run(input: Buffer): Promise<string> {
   const whole = readOurs(given, [])
   const cuts = places.map((place) => place % (bytes.length + 1)).toSorted((one, other) => one - other)
   for (const some of [cuts, Array.from({ length: bytes.length }, (_, at) => at)])
-    if (!isDeepStrictEqual(settled(readOurs(given, some)), settled(whole))) throw new Fault('cuts change nothing', some.join())
+    if (!isDeepStrictEqual(settled(readOurs(given, some)), settled(whole)))
+      throw new Fault('cuts change nothing', some.join())
   // What stands behind an answer belongs to none; parsers differ in whether they look at it.
   const alone = withoutRest(given)
   const ours = readOurs(alone, [])
@@ -56,7 +60,8 @@ async function run(input: Buffer): Promise<string> {
   for (let turns = 0; turns < 3; turns++) await turn()
   const nodes = reading()
   if (nodes.outcome !== 'whole') throw new Fault("what is whole is whole for Node's parser", nodes.why || nodes.outcome)
-  if (ours.status !== nodes.status || ours.body !== nodes.body) throw new Fault("status and body are those of Node's parser")
+  if (ours.status !== nodes.status || ours.body !== nodes.body)
+    throw new Fault("status and body are those of Node's parser")
   if (!isDeepStrictEqual(ours.headers, nodes.headers)) throw new Fault("headers are those of Node's parser")
   return `whole ${ours.status}`
 }

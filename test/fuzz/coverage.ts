@@ -75,7 +75,8 @@ export class Coverage implements Disposable {
       const path = url.startsWith(root) ? url.slice(root.length).replace(/\?.*$/, '') : ''
       if (path === '' || !this.#covers.some((start) => path.startsWith(start))) continue
       let known = this.#run.get(path)
-      if (!known) this.#run.set(path, (known = new Uint8Array(readFileSync(fileURLToPath(new URL(path, root)), 'utf8').length)))
+      if (!known)
+        this.#run.set(path, (known = new Uint8Array(readFileSync(fileURLToPath(new URL(path, root)), 'utf8').length)))
       visit(path, painted(functions, known.length), known)
     }
   }

@@ -14,7 +14,9 @@ export async function distilled(
   coverage.begin(target.covers)
   const words = new Set<string>()
   const kept: Buffer[] = []
-  for (const input of corpus.filter(({ length }) => length <= longest).toSorted((one, other) => one.length - other.length)) {
+  for (const input of corpus
+    .filter(({ length }) => length <= longest)
+    .toSorted((one, other) => one.length - other.length)) {
     if (kept.length === most) break
     const outcome = await attempt(opened, input)
     const isNew = coverage.take().size > 0

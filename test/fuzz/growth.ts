@@ -13,7 +13,8 @@ export async function growthOf(target: FuzzTarget, inputs: readonly Buffer[], se
   const play = async (): Promise<number> => {
     const end = performance.now() + seconds * 1000
     // All of them at least once: a first time is no growth.
-    for (let at = 0; at < inputs.length || performance.now() < end; at++) await attempt(opened, inputs[at % inputs.length]!)
+    for (let at = 0; at < inputs.length || performance.now() < end; at++)
+      await attempt(opened, inputs[at % inputs.length]!)
     return held()
   }
   const before = await play()

@@ -39,7 +39,20 @@ function make(random: Random): Buffer {
   return Buffer.concat([Buffer.of(edits, ...choices), Buffer.from(object(random, 3))])
 }
 
-const names = ['"a"', '"b"', '"c"', '"\\u0061"', '"\\u0062"', '"aa"', '"\\\\"', '"__proto__"', '"\\u005cu"', '"ключ"', '"\\ud800"', '""']
+const names = [
+  '"a"',
+  '"b"',
+  '"c"',
+  '"\\u0061"',
+  '"\\u0062"',
+  '"aa"',
+  '"\\\\"',
+  '"__proto__"',
+  '"\\u005cu"',
+  '"ключ"',
+  '"\\ud800"',
+  '""',
+]
 const scalars = ['1', '1.0', '-0', '"x"', '"\\n\\u0041"', 'true', 'null', '[]', '{}', '1e5', '"😀"', '"\\""']
 
 function object(random: Random, depth: number): string {
@@ -81,7 +94,9 @@ function run(input: Buffer): string {
 }
 
 function checkEdits(bytes: Buffer, reference: Parsed, edits: readonly { field: string; value: unknown }[]): void {
-  const spelt = edits.map(({ field, value }): Edit => (value === undefined ? deleteField(field) : setField(field, value)))
+  const spelt = edits.map(({ field, value }): Edit =>
+    value === undefined ? deleteField(field) : setField(field, value),
+  )
   const patched = applyPatch(bytes, spelt)
   const body = new JsonBody(bytes)
   for (const { field, value } of edits) {
@@ -90,7 +105,8 @@ function checkEdits(bytes: Buffer, reference: Parsed, edits: readonly { field: s
     else body.set(field, value)
     if (!isDeepStrictEqual(body.get(field), fieldOf(reference, field))) throw new Fault('a field has its edits', field)
   }
-  if (!isDeepStrictEqual(readObject(patched.toString()), reference)) throw new Fault('a patch is its edits', told(patched))
+  if (!isDeepStrictEqual(readObject(patched.toString()), reference))
+    throw new Fault('a patch is its edits', told(patched))
   if (!isDeepStrictEqual(readObject(body.bytes.toString()), reference)) throw new Fault('a body has its edits')
   const names = [...new Set(edits.map(({ field }) => field.split('.')[0]!))]
   if (!isDeepStrictEqual(others(patched, names), others(bytes, names)))

@@ -21,7 +21,16 @@ const high = [0x80, 0xbf, 0xc0, 0xc3, 0xe2, 0xed, 0xf0, 0xf4, 0xf8, 0xfe, 0xff]
 
 /** Numbers beside which lengths and counters go wrong. */
 const boundaries = [0, 1, 7, 15, 16, 31, 32, 63, 64, 125, 126, 127, 128, 255, 256, 1023, 4096, 65_535, 65_536]
-const enormous = ['2147483647', '2147483648', '4294967296', '9007199254740993', '18446744073709551616', '-1', '00', '+1']
+const enormous = [
+  '2147483647',
+  '2147483648',
+  '4294967296',
+  '9007199254740993',
+  '18446744073709551616',
+  '-1',
+  '00',
+  '+1',
+]
 
 type Change = (random: Random, input: Buffer, other: Buffer, words: readonly Buffer[]) => Buffer
 

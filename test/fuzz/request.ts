@@ -29,7 +29,8 @@ const cases = Object.values(httpCases)
 
 export const request: FuzzTarget = {
   name: 'request',
-  about: 'bytes of a client on a real socket: no crash, no hang, nothing passed on but what was sent, seen by plugins, and read alike by all',
+  about:
+    'bytes of a client on a real socket: no crash, no hang, nothing passed on but what was sent, seen by plugins, and read alike by all',
   covers: ['core/'],
   starts: latin(
     'GET /v1/x HTTP/1.1\r\nhost: gate\r\n\r\n',
@@ -37,7 +38,10 @@ export const request: FuzzTarget = {
     'POST /v1/x HTTP/1.1\r\nhost: gate\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nx-t: 1\r\n\r\n',
     ...cases,
   ),
-  words: [...latin(...words.split(' ')), ...latin('\r\n', '\r\n\r\n', '\n', '\r', ' ', '\0', '\r\n ', '\r\n\t', '0\r\n\r\n', '\x0b', '\x85', '\xa0')],
+  words: [
+    ...latin(...words.split(' ')),
+    ...latin('\r\n', '\r\n\r\n', '\n', '\r', ' ', '\0', '\r\n ', '\r\n\t', '0\r\n\r\n', '\x0b', '\x85', '\xa0'),
+  ],
   longest: 4000,
   batch: 20,
   make,
@@ -65,13 +69,27 @@ function make(random: Random): Buffer {
 }
 
 function one(random: Random): string {
-  const target = random.pick(['/v1/x', '/v1/x?a=b&c', '/v1/%41/b%2Fc', '/', 'http://gate/v1/x', '//x', '/v1/x%20y', '/a;b=c'])
+  const target = random.pick([
+    '/v1/x',
+    '/v1/x?a=b&c',
+    '/v1/%41/b%2Fc',
+    '/',
+    'http://gate/v1/x',
+    '//x',
+    '/v1/x%20y',
+    '/a;b=c',
+  ])
   const lines = Array.from({ length: random.below(4) }, () => random.pick(fields))
   const body = '{"a":1}'.repeat(random.below(4))
   const framing = random.below(4)
-  const method = framing === 0 ? random.pick(['GET', 'HEAD', 'OPTIONS', 'DELETE', 'POST']) : random.pick(['POST', 'PUT'])
-  const framed = framing === 0 ? '' : framing === 1 ? `content-length: ${body.length}\r\n` : 'Transfer-Encoding: Chunked\r\n'
-  const chunks = framing > 1 ? `${body === '' ? '' : `${body.length.toString(16)}${random.pick(['', ';a', ';a=b'])}\r\n${body}\r\n`}0\r\n` : ''
+  const method =
+    framing === 0 ? random.pick(['GET', 'HEAD', 'OPTIONS', 'DELETE', 'POST']) : random.pick(['POST', 'PUT'])
+  const framed =
+    framing === 0 ? '' : framing === 1 ? `content-length: ${body.length}\r\n` : 'Transfer-Encoding: Chunked\r\n'
+  const chunks =
+    framing > 1
+      ? `${body === '' ? '' : `${body.length.toString(16)}${random.pick(['', ';a', ';a=b'])}\r\n${body}\r\n`}0\r\n`
+      : ''
   const content = framing === 0 ? '' : framing === 1 ? body : `${chunks}${random.pick(['', 'x-t: 1\r\n'])}\r\n`
   return `${method} ${target} HTTP/1.1\r\nHost: gate\r\n${lines.map((line) => `${line}\r\n`).join('')}${framed}\r\n${content}`
 }
@@ -148,7 +166,8 @@ function checkPassedOn(requests: readonly ParsedRequest[], said: readonly ReadRe
     const shown = `${method} ${target.slice(0, 80)}`
     const names = headers.map(([name]) => name).filter((name) => !ours.test(name))
     // One that was refused may look like one that was passed on; that has all its headers.
-    const isMine = (one: Seen) => one.method === method && one.target === target && names.every((name) => one.headers.has(name))
+    const isMine = (one: Seen) =>
+      one.method === method && one.target === target && names.every((name) => one.headers.has(name))
     while (known < seen.length && !isMine(seen[known]!)) known++
     if (!seen[known++]) throw new Fault('plugins see what is passed on, and its headers', `${shown} ${names.join(' ')}`)
     while (read < said.length && !isSame(said[read]!, { method, target, body })) read++
@@ -157,9 +176,13 @@ function checkPassedOn(requests: readonly ParsedRequest[], said: readonly ReadRe
 }
 
 /** What the gateway adds. */
-const ours = /^(host|connection|content-length|transfer-encoding|x-request-id|x-forwarded-.*|via|user-agent|traceparent)$/
+const ours =
+  /^(host|connection|content-length|transfer-encoding|x-request-id|x-forwarded-.*|via|user-agent|traceparent)$/
 
-function isSame(said: ReadRequest, { method, target, body }: { method: string; target: string; body: string }): boolean {
+function isSame(
+  said: ReadRequest,
+  { method, target, body }: { method: string; target: string; body: string },
+): boolean {
   return said.method === method && said.body === body && plain(said.target) === plain(target)
 }
 

@@ -27,7 +27,10 @@ export const sql: FuzzTarget = {
   name: 'sql',
   about: "the tokenizer of migrations against PostgreSQL's own parser, which is given the same text and never runs it",
   covers: ['core/database/statements.ts'],
-  starts: [...utf8(...texts), readFileSync(new URL('../../core/database/statements.ts', import.meta.url)).subarray(0, 1500)],
+  starts: [
+    ...utf8(...texts),
+    readFileSync(new URL('../../core/database/statements.ts', import.meta.url)).subarray(0, 1500),
+  ],
   words: utf8(...words.split(' '), ' ', '\n', '\r', '\t', '\f', '\v', '\u00a0', '-- \n', "'\n'", "e'\\''\n'"),
   longest: 1500,
   batch: 100,
@@ -148,4 +151,24 @@ function make(random: Random): Buffer {
   return Buffer.from(Array.from({ length: random.below(4) }, statement).join(`${gap()};${gap()}`))
 }
 
-const traps = [';', "'", '"', '$', '$$', '$a$', '--', '/*', '*/', '\\', '\n', ' ', 'BEGIN', 'a', 'é', '(', ')', 'END', 'e']
+const traps = [
+  ';',
+  "'",
+  '"',
+  '$',
+  '$$',
+  '$a$',
+  '--',
+  '/*',
+  '*/',
+  '\\',
+  '\n',
+  ' ',
+  'BEGIN',
+  'a',
+  'é',
+  '(',
+  ')',
+  'END',
+  'e',
+]

@@ -4,14 +4,31 @@ import { Choices, Fault, utf8, type FuzzTarget } from './target.ts'
 
 export const sse: FuzzTarget = {
   name: 'sse',
-  about: 'core/sse.ts, however the bytes are cut, against a reference of the standard; edits of data leave the rest as it is',
+  about:
+    'core/sse.ts, however the bytes are cut, against a reference of the standard; edits of data leave the rest as it is',
   covers: ['core/sse.ts', 'test/fuzz/sse.ts'],
   starts: utf8(
     '\x00\x00event: a\ndata: 1\n\n: comment\n\ndata: 2\ndata: 3\n\n',
     '\x03\x05\x01event: a\r\ndata: {"x":1}\r\n\r\n: c\r\n\r\ndata:2\r\n\r\n',
     '\x02\x01\x01data: 1\rid: 7\r\rdata\r\r',
   ),
-  words: utf8('data: ', 'data:', 'data', 'event: ', 'id: ', ': ', '\n', '\r', '\r\n', '\n\n', '\r\r', '\r\n\r\n', '\n\r', '\ufeff', '😀'),
+  words: utf8(
+    'data: ',
+    'data:',
+    'data',
+    'event: ',
+    'id: ',
+    ': ',
+    '\n',
+    '\r',
+    '\r\n',
+    '\n\n',
+    '\r\r',
+    '\r\n\r\n',
+    '\n\r',
+    '\ufeff',
+    '😀',
+  ),
   longest: 2048,
   batch: 2000,
   open: async () => ({ run, async [Symbol.asyncDispose]() {} }),
@@ -32,7 +49,8 @@ function run(input: Buffer): string {
     const edited = withData(event, marker)
     const data = eventData(event)
     const found = eventData(edited)
-    if (data === null ? !edited.equals(event) : !found?.equals(marker)) throw new Fault('data that is set is read again')
+    if (data === null ? !edited.equals(event) : !found?.equals(marker))
+      throw new Fault('data that is set is read again')
     if (linesBeside(edited) !== linesBeside(event)) throw new Fault('setting data leaves the other lines')
   }
   return `${Math.min(whole.all.length, 3)} events, ${Math.min(wanted.length, 3)} with data, rest ${whole.rest > 0}`

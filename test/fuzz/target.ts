@@ -14,7 +14,7 @@ export interface FuzzTarget {
   /** Bytes that an input has at the most. */
   readonly longest: number
   /** An input of the right shape from scratch, where changes alone rarely make one. A quarter are such, a quarter are changed from such. */
-  make?(random: Random): Buffer
+  readonly make?: (random: Random) => Buffer
   /** How many are tried between two looks at the coverage, which cost some ms each. */
   readonly batch: number
   open(): Promise<Opened>

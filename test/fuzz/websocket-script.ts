@@ -1,7 +1,7 @@
 /** An input as frames of one side of a WebSocket, right ones and wrong ones, and what a reader by the letter of RFC 6455 makes of them. */
 import { isUtf8 } from 'node:buffer'
 import { type FrameSpec, opcodes, writeFrame } from '../conformance/websocket-frames.ts'
-import { Choices } from './target.ts'
+import type { Choices } from './target.ts'
 
 export interface Script {
   /** What is written, piece by piece. */
@@ -42,7 +42,18 @@ interface Described {
   readonly raw: Buffer | null
 }
 
-const oddities: readonly Oddity[] = ['none', 'none', 'none', 'none', 'none', 'raw', 'mask', 'announced', 'long form', 'huge']
+const oddities: readonly Oddity[] = [
+  'none',
+  'none',
+  'none',
+  'none',
+  'none',
+  'raw',
+  'mask',
+  'announced',
+  'long form',
+  'huge',
+]
 
 const unclear: readonly Oddity[] = ['raw', 'announced', 'long form']
 
@@ -80,7 +91,8 @@ function read(frames: readonly Described[]): Pick<Script, 'messages' | 'end'> {
       if (opcode === opcodes.close) return { messages, end: 'close' }
       continue
     }
-    if (opcode > opcodes.binary || (opcode === opcodes.continuation) !== parts.length > 0) return { messages, end: 'fault' }
+    if (opcode > opcodes.binary || (opcode === opcodes.continuation) !== parts.length > 0)
+      return { messages, end: 'fault' }
     if (opcode !== opcodes.continuation) first = opcode
     parts.push(payload)
     if (!fin) continue

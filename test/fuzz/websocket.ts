@@ -16,7 +16,8 @@ const created = '{"type":"response.create","model":"m","input":[]}'
 
 export const websocket: FuzzTarget = {
   name: 'websocket',
-  about: 'frames of a client and of a hostile upstream: well-formed frames behind the gateway, a beginning of what was sent, and an end',
+  about:
+    'frames of a client and of a hostile upstream: well-formed frames behind the gateway, a beginning of what was sent, and an end',
   covers: ['core/websocket', 'core/turn', 'core/session', 'core/tunnel', 'core/upstream/ws-'],
   starts: [
     frames(0, '\x81\x00\x00\x05hello', '\x82\x00\x03\x03\x00\xff\x01', '\x89\x00\x00\x01x', '\x88\x00\x00\x02\x03\xe8'),
@@ -51,7 +52,10 @@ function frames(kind: number, ...texts: readonly string[]): Buffer {
 function make(random: Random): Buffer {
   const one = (): Buffer => {
     const payload = Buffer.alloc(random.length(200), random.pick(['a', '😀', '\xff']), random.pick(['utf8', 'latin1']))
-    return Buffer.concat([Buffer.of(random.pick([0x81, 0x82, 0x01, 0x80, 0x89, 0x8a]), 0, random.below(9), payload.length), payload])
+    return Buffer.concat([
+      Buffer.of(random.pick([0x81, 0x82, 0x01, 0x80, 0x89, 0x8a]), 0, random.below(9), payload.length),
+      payload,
+    ])
   }
   return Buffer.concat([Buffer.of(random.below(6)), ...Array.from({ length: random.below(8) }, one)])
 }
@@ -59,7 +63,7 @@ function make(random: Random): Buffer {
 interface Scene {
   readonly gw: TestGateway
   /** The upstream's side of the next connection. */
-  next(): Promise<Peer>
+  readonly next: () => Promise<Peer>
 }
 
 async function open() {
@@ -67,7 +71,9 @@ async function open() {
   const upstream = await peerServer((peer) => void peers.push(peer))
   const gw = await gateway({
     plugins: ['openai'],
-    upstreams: [{ name: 'o', provider: 'openai', url: upstream.url.href.replace('ws:', 'http:').replace(/\/$/, ''), key: 'k' }],
+    upstreams: [
+      { name: 'o', provider: 'openai', url: upstream.url.href.replace('ws:', 'http:').replace(/\/$/, ''), key: 'k' },
+    ],
     timeouts: { headers: '2s', first_event: '2s' },
   })
   const next = async (): Promise<Peer> => {
@@ -146,8 +152,11 @@ async function hear(peer: Peer): Promise<Heard | Fault | null> {
     return await peer.hear()
   } catch (error) {
     const { message } = error as Error // the peer throws no other
-    if (message.startsWith('no frame and no end')) return new Fault('a connection ends', peer.isClient ? 'client' : 'upstream')
-    return message === 'the end came in the middle of a frame' ? null : new Fault('frames are well-formed behind the gateway', message)
+    if (message.startsWith('no frame and no end'))
+      return new Fault('a connection ends', peer.isClient ? 'client' : 'upstream')
+    return message === 'the end came in the middle of a frame'
+      ? null
+      : new Fault('frames are well-formed behind the gateway', message)
   }
 }
 
@@ -163,7 +172,8 @@ function check(heard: Heard | null, { messages, end }: Script): Heard | null {
   for (const [at, one] of heard.messages.slice(0, messages.length).entries())
     if (!isSame(one, messages[at]!)) throw new Fault('messages are passed on as they are, in their order', `${at}`)
   // 1006 and 1015 are told to a program by its own side, and never sent (RFC 6455 §7.4.1).
-  if (heard.code === 1006 || heard.code === 1015) throw new Fault('a close frame has a code that may be sent', `${heard.code}`)
+  if (heard.code === 1006 || heard.code === 1015)
+    throw new Fault('a close frame has a code that may be sent', `${heard.code}`)
   return heard
 }
 
