@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 /**
- * `npm run build`: what ships. JavaScript for Node 22.12 and newer in dist/, every package inside it, no sources, no maps, and the
- * types of the contract; `npm pack ./dist` makes the package. Plain JavaScript, so that the Node of a small image can run it;
- * --no-types leaves out what only the authors of plugins need.
+ * `npm run build`: what ships. JavaScript for Node 22.12 and newer in dist/, every package inside it, no sources, no maps, the bill of
+ * all that, and the types of the contract; `npm pack ./dist` makes the package. Plain JavaScript, so that the Node of a small image can
+ * run it; --no-types leaves out what only the authors of plugins need.
  */
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { writeBill } from './bill.js'
 import { emitTypes, publicModules } from './types.js'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -78,9 +79,14 @@ for (const plugin of plugins) copyAssets(join('plugins', plugin))
 cpSync(join(root, 'migrations'), join(out, 'migrations'), { recursive: true })
 for (const file of ['LICENSE', 'README.md', 'gateway.yaml']) copyFileSync(join(root, file), join(out, file))
 
+const bill = writeBill({ metafile, root, out, product: shipped })
+// What the bill is made of, for whoever checks it.
+const [, account] = /^--metafile=(.+)$/.exec(process.argv.find((word) => word.startsWith('--metafile=')) ?? '') ?? []
+if (account) writeFileSync(account, JSON.stringify(metafile))
+
 const bytes = Object.values(metafile.outputs).reduce((sum, { bytes: size }) => sum + size, 0)
 process.stdout.write(
-  `dist: ${Object.keys(metafile.outputs).length} files of JavaScript, ${(bytes / 2 ** 20).toFixed(2)} MiB\n`,
+  `dist: ${Object.keys(metafile.outputs).length} files of JavaScript, ${(bytes / 2 ** 20).toFixed(2)} MiB, ${bill.length} packages\n`,
 )
 
 /** What a plugin reads at run time: everything in its folder that is neither code nor words for people. */

@@ -73,6 +73,35 @@ describe('replacing the data of an event', () => {
     assert.equal(String(withData(Buffer.from('data: 1\ndata: 2\n\n'), Buffer.from('a\nb'))), 'data: a\ndata: b\n\n')
     assert.equal(String(withData(Buffer.from(': ping\n\n'), Buffer.from('{}'))), ': ping\n\n')
   })
+
+  test('keeps the lines between two lines of data', () => {
+    assert.equal(
+      String(withData(Buffer.from('data: 1\r\nid: 7\r\ndata: 2\r\n: c\r\n\r\n'), Buffer.from('{}'))),
+      'data: {}\r\nid: 7\r\n: c\r\n\r\n',
+    )
+    assert.equal(String(withData(Buffer.from('data: 1\rid: 7\rdata\r\r'), Buffer.from('x'))), 'data: x\rid: 7\r\r')
+  })
+
+  test('makes a line of data for each line, whatever ends it', () => {
+    const event = withData(Buffer.from('data: 1\n\n'), Buffer.from('a\r\nb\rc\nd'))
+    assert.equal(String(event), 'data: a\ndata: b\ndata: c\ndata: d\n\n')
+    assert.deepEqual(texts(new EventReader().push(event)), [String(event)])
+  })
+})
+
+describe('a line that is the word data alone', () => {
+  const event = Buffer.from('data: a\ndata\ndata: b\n\n')
+
+  test('is an empty line of data, as the standard says', () => {
+    assert.equal(String(eventData(event)), 'a\n\nb')
+    assert.equal(String(eventData(Buffer.from('data\n\n'))), '')
+    assert.equal(eventData(Buffer.from('database: a\ndat\n\n')), null)
+  })
+
+  test('can be given other data', () => {
+    assert.equal(String(withData(Buffer.from('data\n\n'), Buffer.from('{}'))), 'data: {}\n\n')
+    assert.equal(String(withData(event, Buffer.from('{}'))), 'data: {}\n\n')
+  })
 })
 
 test('an event ends where its blank line does, not before', () => {

@@ -81,28 +81,47 @@ export function eventData(event: Buffer): Buffer | null {
   return Buffer.concat(joined.slice(0, -1))
 }
 
-/** The event with other data; everything else of it, line ends included, stays. */
+/** The event with other data, in its first data line; everything else of it, line ends included, stays. */
 export function withData(event: Buffer, data: Buffer): Buffer {
-  const lines = dataLines(event)
-  if (lines.length === 0) return event
-  const first = lines[0]!
-  const last = lines.at(-1)!
-  const encoded = data.indexOf(newline) === -1 ? data : Buffer.from(data.toString('utf8').replaceAll('\n', '\ndata: '))
-  return Buffer.concat([event.subarray(0, first.start), encoded, event.subarray(last.end)])
+  const [first, ...others] = dataLines(event)
+  if (!first) return event
+  const isPlain = data.indexOf(newline) === -1 && data.indexOf(carriageReturn) === -1
+  const encoded = isPlain ? data : Buffer.from(data.toString('utf8').replaceAll(/\r\n|\n|\r/g, '\ndata: '))
+  const pieces = [event.subarray(0, first.start), first.isBare ? colon : nothing, encoded]
+  let from = first.end
+  for (const { at, next } of others) {
+    pieces.push(event.subarray(from, at))
+    from = next
+  }
+  return Buffer.concat([...pieces, event.subarray(from)])
 }
 
-function dataLines(event: Buffer): { start: number; end: number }[] {
-  const lines: { start: number; end: number }[] = []
+const colon = Buffer.from(': ')
+
+/** A line that says data: where it begins, its value from and to, and where the next line begins. */
+interface DataLine {
+  readonly at: number
+  readonly start: number
+  readonly end: number
+  readonly next: number
+  /** The name of the field alone: an empty value (HTML §9.2.6). */
+  readonly isBare: boolean
+}
+
+function dataLines(event: Buffer): DataLine[] {
+  const lines: DataLine[] = []
   let at = 0
   while (at < event.length) {
     let end = lineEnd(event, at)
     if (end === -1) end = event.length
-    // "data:", and one space behind it that does not count
-    if (event[at] === 0x64 && event.toString('latin1', at, Math.min(at + 5, end)) === 'data:') {
+    const next = end + (event[end] === carriageReturn && event[end + 1] === newline ? 2 : 1)
+    const name = event[at] === 0x64 ? event.toString('latin1', at, Math.min(at + 5, end)) : ''
+    if (name === 'data:') {
+      // One space behind the colon does not count.
       const start = event[at + 5] === space ? at + 6 : at + 5
-      lines.push({ start: Math.min(start, end), end })
-    }
-    at = end + (event[end] === carriageReturn && event[end + 1] === newline ? 2 : 1)
+      lines.push({ at, start: Math.min(start, end), end, next, isBare: false })
+    } else if (name === 'data') lines.push({ at, start: end, end, next, isBare: true })
+    at = next
   }
   return lines
 }

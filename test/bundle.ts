@@ -6,11 +6,21 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { checkBill, hashOf, type Metafile } from './bill.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
-execFileSync(process.execPath, [join(root, 'bin/build.js')], { stdio: 'inherit' })
 const folder = mkdtempSync(join(tmpdir(), 'postern-bundle-'))
 try {
+  const account = join(folder, 'metafile.json')
+  const build = () =>
+    execFileSync(process.execPath, [join(root, 'bin/build.js'), `--metafile=${account}`], { stdio: 'inherit' })
+  build()
+  const dist = join(root, 'dist')
+  const first = hashOf(dist)
+  build()
+  assert.equal(hashOf(dist), first, 'two builds of the same sources differ')
+  const packages = checkBill(root, dist, JSON.parse(readFileSync(account, 'utf8')) as Metafile) // esbuild wrote it
+  process.stdout.write(`${packages} packages are in the bill, each with its licence; two builds are the same\n`)
   cpSync(join(root, 'dist'), join(folder, 'app'), { recursive: true })
   const main = join(folder, 'app/core/main.js')
   const postern = (...words: string[]) =>

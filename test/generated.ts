@@ -4,6 +4,7 @@ import { editorSchema, optionTable, putBetween } from '../core/config/editor.ts'
 import { errors } from '../core/errors.ts'
 import type { MetricReading } from '../core/plugin.ts'
 import { pluginSource } from '../core/plugins.ts'
+import { dependencyTable } from './licences.ts'
 import { contractReport } from './contract-report.ts'
 import { declaredMetrics } from './declared-metrics.ts'
 
@@ -14,6 +15,7 @@ export async function generated(): Promise<Map<string, string>> {
     ['schemas/gateway.schema.json', `${JSON.stringify(editorSchema(plugins), null, 2)}\n`],
     ['README.md', put('README.md', 'errors', errorTable())],
     ['docs/metrics.md', put('docs/metrics.md', 'metrics', metricTable(await declaredMetrics()))],
+    ['docs/dependencies.md', put('docs/dependencies.md', 'dependencies', dependencyTable())],
     ['docs/contract.api.md', contractReport()],
   ])
   for (const plugin of plugins) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import { allowedLicences, lockedPackages } from './licences.ts'
 
 const root = new URL('../', import.meta.url)
 const sources = globSync(['core/**/*.ts', 'plugins/**/*.ts', 'test/**/*.ts'], { cwd: root })
@@ -69,6 +70,26 @@ describe('a file', () => {
     const others = sources.filter((path) => !import.meta.url.endsWith(path))
     for (const path of [...others, 'README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'package-lock.json']) {
       assert.doesNotMatch(read(path), /\/(home|root|Users)\/\w|"resolved":/, path)
+    }
+  })
+})
+
+describe('a package', () => {
+  const packages = lockedPackages()
+
+  test('that may be there at run time has a licence of the list', () => {
+    assert.ok(packages.some(({ name }) => name === 'undici'))
+    for (const { name, license, isDev } of packages)
+      if (!isDev) assert.ok(allowedLicences.has(license), `${name} has the licence ${license}: may that ship?`)
+  })
+
+  test('needs no script to be installed: those that have one are denied it, and are optional or for development', () => {
+    const { allowScripts } = JSON.parse(read('package.json')) as { allowScripts: Record<string, boolean> } // our own file
+    const scripted = packages.filter(({ hasInstallScript }) => hasInstallScript)
+    assert.ok(scripted.length > 0)
+    for (const { name, version, isDev, isOptional } of scripted) {
+      assert.ok(isDev || isOptional, `${name} wants to run a script where Postern runs`)
+      assert.equal(allowScripts[`${name}@${version}`], false, `${name}@${version} is not denied its script`)
     }
   })
 })

@@ -2,6 +2,7 @@
 import type { Body } from '../plugin.ts'
 import { applyPatch, deleteField, setField, type Edit } from './patch.ts'
 import { findMember, scanObject, type Member } from './scan.ts'
+import { parseJson } from './value.ts'
 
 /** No body at all. */
 export const emptyBody: Body = {
@@ -81,7 +82,7 @@ export class JsonBody implements Body {
   get(field: string): unknown {
     for (let at = this.#edits.length - 1; at >= 0; at--) {
       const edit = this.#edits[at]!
-      if (edit.field === field) return edit.json === null ? undefined : frozen(JSON.parse(edit.json))
+      if (edit.field === field) return edit.json === null ? undefined : frozen(parseJson(edit.json))
       if (isWithin(edit.field, field) || isWithin(field, edit.field)) return this.#current().get(field)
     }
     return this.#version.get(field)
@@ -139,7 +140,7 @@ class Version {
     for (const [depth, name] of path.entries()) {
       const member = members && findMember(this.bytes, members, name)
       if (!member) return undefined
-      if (depth === path.length - 1) return frozen(JSON.parse(this.bytes.toString('utf8', member.start, member.end)))
+      if (depth === path.length - 1) return frozen(parseJson(this.bytes.toString('utf8', member.start, member.end)))
       members = scanObject(this.bytes, member.start, member.end)
     }
     return undefined

@@ -47,6 +47,14 @@ describe('a text is split', () => {
   ]
   for (const [what, sql, statements] of cases) test(what, () => assert.deepEqual(texts(sql), statements))
 
+  test('in linear time, however many dashes stand behind a string with escapes', () => {
+    for (const tail of ['', '\n', "\n'b'"]) {
+      const started = performance.now()
+      assert.equal(splitStatements(`SELECT E'a'${'-- '.repeat(20_000)}${tail}; SELECT 2`).length, tail === '' ? 1 : 2)
+      assert.ok(performance.now() - started < 5000, 'that is no linear time')
+    }
+  })
+
   test('with the line of each first token, whatever ends a line', () => {
     const sql = `-- one\nSELECT 1;\r\n\r\n/* two\n*/ SELECT 'a\nb'; SELECT\n2;`
     assert.deepEqual(
@@ -85,6 +93,9 @@ describe('a token', () => {
     ['/* /* */', 1],
     ['SELECT\n$a$ $b$', 2],
     [`E'\\'`, 1],
+    // Not E'' and what follows.
+    [`E'''''''\\'""`, 1],
+    [`"a""`, 1],
   ] as const) {
     test(`that never ends is refused with its line: ${JSON.stringify(sql)}`, () => {
       assert.throws(

@@ -118,11 +118,15 @@ const word = /[A-Za-z_\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*/y
 const number = /\d[\d_]*(?:\.[\d_]+)?(?:[eE][+-]?\d+)?[A-Za-z0-9_]*/y
 const parameter = /\$\d+/y
 const dollar = /\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$/y
-const plainString = /'[^']*(?:''[^']*)*'/y
-const escapeString = /'[^'\\]*(?:(?:''|\\[^])[^'\\]*)*'/y
-/** A string goes on behind a line break; one with escapes goes on as one with escapes. */
-const continued = /(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*(?=')/y
-const quotedName = /"[^"]*(?:""[^"]*)*"/y
+// The quote that ends a string has no other behind it: a string that never ends must not be found to end before.
+const plainString = /'[^']*(?:''[^']*)*'(?!')/y
+const escapeString = /'[^'\\]*(?:(?:''|\\[^])[^'\\]*)*'(?!')/y
+/**
+ * A string goes on behind a line break; one with escapes goes on as one with escapes. A comment goes up to the end of its line, and no
+ * shorter: `------` would else be comments in exponentially many ways.
+ */
+const continued = /(?:[ \t\f\v]|--[^\n\r]*(?=[\n\r]))*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*(?=')/y
+const quotedName = /"[^"]*(?:""[^"]*)*"(?!")/y
 
 /** The kind of the token that begins at `at`, and the offset behind it. */
 function scan(text: string, at: number, line: number): [TokenKind, number] {
