@@ -109,6 +109,7 @@ test('a promise of 30 MiB that is not kept costs no more than the first room', a
 describe('a client that is gone before its body is read', () => {
   for (const [how, framing, rest] of [
     ['because it left', 'content-length: 100', '{'],
+    ['because it left when it had sent everything', 'content-length: 2', '{}'],
     ['because it sent what is no chunk', 'transfer-encoding: chunked', 'zz\r\n'],
   ] as const) {
     test(`${how}, is not waited for`, async () => {
