@@ -1,5 +1,5 @@
 /** The second listener: is it alive, is it ready, what does it run, and what its plugins show. Never on the public address. */
-import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { configuration } from './admin-configuration.ts'
 import { compileGuard, isReachable, type AdminSettings, type Guard } from './admin-guard.ts'
 import { render } from './config/problems.ts'
@@ -7,11 +7,11 @@ import { settingsOf } from './commands/gates.ts'
 import { flushPrefix } from './commands/sticky.ts'
 import { evaluateGates, readGateHistory } from './gates.ts'
 import { levels } from './observe/log.ts'
+import { Listener } from './listener.ts'
 import { metricsContentType } from './observe/metrics.ts'
 import { redactText } from './observe/redact.ts'
 import type { ownPaths, PageMethod, PluginPage } from './pages.ts'
 import type { Sidecar } from './sidecar.ts'
-import { listen } from './server.ts'
 
 /** A text is what Prometheus reads. */
 type Told = readonly [status: number, body: object | string]
@@ -34,11 +34,13 @@ const pages: Readonly<Record<(typeof ownPaths)[number], { readonly method: PageM
 type Found = { readonly isPublic: boolean } & ({ readonly tell: Page } | PluginPage)
 
 /** Opens the admin listener. Rejects with a sentence where it cannot listen there, or where the key is no key. */
-export async function openAdmin(sidecar: Sidecar, address: string): Promise<{ url: string; http: HttpServer }> {
+export async function openAdmin(sidecar: Sidecar, address: string): Promise<{ url: string; listener: Listener }> {
   // Nothing is asked of it before it listens, and where it listens is what it has to know.
   let guard: Guard | null = null
   const settings = sidecar.server.gateway.config.settings.admin as AdminSettings // else nobody would open it
-  const http = createServer((request, response) => {
+  const listener = new Listener({}, settings.tls)
+  const { http } = listener
+  http.on('request', (request, response) => {
     void arrive(sidecar, settings, guard, request, response).catch((error: unknown) => {
       const message = redactText(error instanceof Error ? error.message : String(error))
       sidecar.server.gateway.log.warn({ err: error, path: pathOf(request) }, 'a page of the admin listener failed')
@@ -47,14 +49,14 @@ export async function openAdmin(sidecar: Sidecar, address: string): Promise<{ ur
     })
   })
   compileGuard(settings, null)
-  const url = await listen(http, address)
+  const url = await listener.listen(address)
   guard = compileGuard(settings, http.address())
   if (isReachable(http.address()) && !settings.key?.reveal())
     sidecar.server.gateway.log.warn(
       { url },
       'other machines reach the admin listener, and there is no admin.key: it tells /healthz and /readyz alone',
     )
-  return { url, http }
+  return { url, listener }
 }
 
 async function arrive(

@@ -3,7 +3,9 @@ import { overlayOf } from './body/body.ts'
 import { streamBody } from './body/read.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Body, Failure, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
+import { askAsTurn, isTurn } from './turn-request.ts'
 import { Attempt, type Answering } from './upstream/attempt.ts'
+import { DialError } from './upstream/dial-errors.ts'
 import { requestHeaders } from './upstream/headers.ts'
 import { withoutKey } from './upstream/key-mask.ts'
 
@@ -46,11 +48,16 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
   if (body.kind === 'stream') headers['content-length'] = request.headers['content-length']
 
   const target = await gateway.target(upstream, route.provider!)
+  discard(last)
+  if (exchange.gone) throw exchange.gone
   if (exchange.far) {
-    discard(last)
-    if (exchange.gone) throw exchange.gone
     const attempt = await exchange.far.ask(exchange, outgoing, target, watch)
-    return { kind: 'answer', result: withoutKey(await attempt.result, headers), attempt }
+    return { kind: 'answer', result: withoutKey(await resultOf(exchange, attempt), headers), attempt }
+  }
+  if (isTurn(exchange, upstream, target)) {
+    const attempt = await askAsTurn(exchange, outgoing, target, watch)
+    if (attempt) return { kind: 'answer', result: withoutKey(await resultOf(exchange, attempt), headers), attempt }
+    if (exchange.gone) throw exchange.gone
   }
   const { connections, pathOf } = target
   const path = pathOf(outgoing.path) + outgoing.query
@@ -59,13 +66,19 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
     route.provider!.dialect,
     watch,
   )
-  discard(last)
   exchange.underway = attempt
-  if (exchange.gone) throw exchange.gone
   // Each attempt adds listeners of the frame's to the response.
   if (exchange.attempt > 1) exchange.response.setMaxListeners(64)
   connections.send(request, exchange.response, attempt)
-  return { kind: 'answer', result: withoutKey(await attempt.result, headers), attempt }
+  return { kind: 'answer', result: withoutKey(await resultOf(exchange, attempt), headers), attempt }
+}
+
+/** What only an operator can put right is told to the log, though another upstream may serve the exchange. */
+async function resultOf({ log, upstream }: LiveExchange, attempt: Answering): Promise<Result> {
+  const result = await attempt.result
+  if (result.kind === 'failure' && result.error instanceof DialError)
+    log.warn({ upstream: upstream!.name, error: result.error.code }, `${upstream!.name}: ${result.error.message}`)
+  return result
 }
 
 /** Puts a failed attempt on the exchange's list. */

@@ -23,7 +23,7 @@ export interface Backing {
 /** Opens store and database, once per setting, and waits for neither: a gateway listens while they are still coming up. */
 export async function openBacking(
   config: Config,
-  { shared, log, metrics, isOnlyRead = false }: House,
+  { shared, log, metrics, resolve, isOnlyRead = false }: House,
 ): Promise<Backing> {
   const { settings } = config
   const releases: Partial<Record<'access' | 'store' | 'database', () => Promise<void>>> = {}
@@ -53,7 +53,7 @@ export async function openBacking(
           () => (isOnlyRead ? openNothing() : openPrepared(setting, settings.migrate, log)),
           (open) => open.close(),
         )
-  const upstreams = new Upstreams(config, shared)
+  const upstreams = new Upstreams(config, shared, metrics, resolve)
   let access: Promise<Access> | null = null
   return {
     store,

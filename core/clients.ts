@@ -48,6 +48,7 @@ interface Client {
 export class Clients {
   readonly #open = new Map<Socket, Client>()
   readonly #byAddress = new Map<string, number>()
+  #connections = 0
   readonly #limits: () => Limits
   readonly #isTrusted: (address: string) => boolean
   readonly #sweep: NodeJS.Timeout
@@ -61,20 +62,14 @@ export class Clients {
 
   /** A connection has come. It is turned away where its address has as many as it may. */
   enter(socket: Socket): void {
-    const { address } = this.#of(socket)
-    const { connections, all_connections: all = ofProcess } = this.#limits()
-    if (this.#open.size > all)
-      return this.end(
-        socket,
-        refuse(503, 'TOO_MANY_CONNECTIONS', 'This gateway has too many connections', { 'retry-after': '1' }),
-      )
-    if (connections === undefined || this.#byAddress.get(address)! <= connections) return
-    // A Unix socket has no addresses.
-    if (address === '' || this.#isTrusted(address)) return
-    this.end(
-      socket,
-      refuse(503, 'TOO_MANY_CONNECTIONS', 'This address has too many connections', { 'retry-after': '1' }),
-    )
+    const whose = this.#tooMany(socket)
+    if (whose === null) return
+    this.end(socket, refuse(503, 'TOO_MANY_CONNECTIONS', `${whose} has too many connections`, { 'retry-after': '1' }))
+  }
+
+  /** A connection has come that has TLS to do first. Where there are as many as there may be, it is cut without a word. */
+  knock(socket: Socket): void {
+    if (this.#tooMany(socket) !== null) socket.destroy()
   }
 
   /**
@@ -159,14 +154,28 @@ export class Clients {
       sentAt: now,
     }
     this.#open.set(socket, client)
-    this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1)
+    socket.on('close', () => this.#open.delete(socket))
+    return client
+  }
+
+  /** Counts a connection, once, as long as it is open. */
+  /** Counts it; says whose limit it is that it exceeds. */
+  #tooMany(socket: Socket): string | null {
+    const address = socket.remoteAddress ?? ''
+    const { connections, all_connections: all = ofProcess } = this.#limits()
+    this.#connections++
+    const count = (this.#byAddress.get(address) ?? 0) + 1
+    this.#byAddress.set(address, count)
     socket.on('close', () => {
-      this.#open.delete(socket)
+      this.#connections--
       const left = this.#byAddress.get(address)! - 1
       if (left > 0) this.#byAddress.set(address, left)
       else this.#byAddress.delete(address)
     })
-    return client
+    if (this.#connections > all) return 'This gateway'
+    // A Unix socket has no addresses.
+    const isWithin = connections === undefined || count <= connections || address === '' || this.#isTrusted(address)
+    return isWithin ? null : 'This address'
   }
 
   #endSlow(now: number): void {

@@ -76,6 +76,17 @@ export const errors = {
     message: 'The upstream could not be reached',
     remedy: 'Look at the upstream address and its network; the log has the error of the socket.',
   },
+  UPSTREAM_ADDRESS: {
+    status: 502,
+    message: 'The upstream has an address that this gateway does not dial',
+    remedy:
+      'Correct its url; where it is meant to be private, give the upstream allow_private: true. The log has the address.',
+  },
+  UPSTREAM_CERTIFICATE: {
+    status: 502,
+    message: 'The certificate of the upstream was refused',
+    remedy: 'The log says what is wrong with it: tls.ca names an issuer of your own, tls.server_name another name.',
+  },
   UPSTREAM_BROKEN: {
     status: 502,
     message: 'The upstream broke off or sent an answer that is none',

@@ -18,6 +18,7 @@ import type { Claim, Provider } from './provider.ts'
 import { compileRoute, type Joined, type Route } from './route.ts'
 import { setUp, type SetUp } from './setup.ts'
 import type { Shared } from './shared.ts'
+import type { Resolve } from './upstream/lookup.ts'
 import type { Target, Upstreams } from './upstream/upstreams.ts'
 import { waitsOf, type Waits } from './waits.ts'
 
@@ -34,6 +35,8 @@ export interface House {
   readonly hurry?: Hurry
   /** Nothing shall be asked or written: it is only said what a configuration compiles to. */
   readonly isOnlyRead?: boolean
+  /** How names of upstreams become addresses; by the system where absent. */
+  readonly resolve?: Resolve | undefined
 }
 
 /** Builds a gateway. Throws ConfigError where a plugin cannot be set up; what was set up by then is taken down again. */

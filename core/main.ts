@@ -50,6 +50,7 @@ Commands
   sticky   flush: let sessions go, so that their next turn may be answered anywhere.
   upstreams
            of the gateway that runs: how they do. rest NAME 10m: ask one no more for a while. wake NAME: ask it again.
+  errors   list, show, summary: what was captured of failed exchanges: postern errors --help
   users, groups, keys, accounts
            list, add, set … what the database keeps of them: postern keys --help
 
@@ -72,6 +73,7 @@ process.exitCode = await main(process.argv.slice(2))
 async function main(words: string[]): Promise<number> {
   // These have options of their own, and say so with --help.
   if (records.has(words[0] ?? '')) return (await import('./commands/admin.ts')).admin(words)
+  if (words[0] === 'errors') return (await import('./commands/errors.ts')).errors(words.slice(1))
   let parsed
   try {
     parsed = parseArgs({

@@ -75,11 +75,7 @@ export class Overload {
   constructor({ log, metrics, read = readProcess }: OverloadOptions) {
     this.#read = read
     this.#log = log
-    const pressure = metrics.gauge('postern_pressure_ratio', 'The share of a limit that is used; see limits.', ['of'])
-    const turned = metrics.counter('postern_turned_away_total', 'Exchanges refused because there was too much to do.', [
-      'priority',
-      'cause',
-    ])
+    const { pressure, turned } = overloadMetrics(metrics)
     metrics.onRender(() => {
       for (const [of, value] of Object.entries(this.pressures)) pressure.with({ of }).set(value)
     })
@@ -166,6 +162,17 @@ export class Overload {
     this.#log.warn({ refused: this.#refused, pressure: this.pressures }, 'exchanges were turned away: too much to do')
     this.#toldAt = null
     this.#refused = 0
+  }
+}
+
+/** Declares what is told of it. */
+export function overloadMetrics(metrics: Metrics) {
+  return {
+    pressure: metrics.gauge('postern_pressure_ratio', 'The share of a limit that is used; see limits.', ['of']),
+    turned: metrics.counter('postern_turned_away_total', 'Exchanges refused because there was too much to do.', [
+      'priority',
+      'cause',
+    ]),
   }
 }
 

@@ -3,7 +3,6 @@
  * hooks. `postern/provider` is the public name of this file.
  */
 import type { JSONSchema } from 'json-schema-to-ts'
-import { JsonBody } from './body/body.ts'
 import {
   type ConfigOf,
   type Headers,
@@ -15,8 +14,9 @@ import {
 } from './plugin.ts'
 import { complaintOf, restOf } from './rate-limit.ts'
 
-export type { TurnDialect, WebSocketDialect } from './websocket-dialect.ts'
+export type { ReplayDialect, RequestDialect, Said, TurnDialect, WebSocketDialect } from './websocket-dialect.ts'
 import type { WebSocketDialect } from './websocket-dialect.ts'
+export { jsonBytes, jsonElements, jsonField } from './body/field.ts'
 export { complaintOf, restOf, type ErrorAnswer, type RestTold } from './rate-limit.ts'
 
 declare module './plugin.ts' {
@@ -45,6 +45,8 @@ export interface Claim {
    * on unread. A path of turns takes nothing but upgrades.
    */
   readonly websocket?: 'turns' | 'session'
+  /** A request by HTTP that can be asked as a turn as well: over the WebSocket of an upstream that wants it so. */
+  readonly turn?: boolean
   /** Claimed only if no other provider knows the path better. */
   readonly weak?: boolean
 }
@@ -171,11 +173,6 @@ export function dropCredentials(headers: Headers): void {
   if (offered === undefined) return
   const names = String(offered).split(',')
   headers['sec-websocket-protocol'] = names.filter((name) => !name.includes('api-key')).join(',') || undefined
-}
-
-/** A field of a JSON document, found in its bytes; `undefined` where it is not there. Dots lead into objects. */
-export function jsonField(document: Buffer, field: string): unknown {
-  return new JsonBody(document).get(field)
 }
 
 /** What the options that every provider has come to. */

@@ -3,6 +3,7 @@ import { HookError } from './chain.ts'
 import { ClientGone, DrainEnded, fault, Refused, TimedOut } from './errors.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Upstream } from './plugin.ts'
+import { DialError } from './upstream/dial-errors.ts'
 import type { Refusal, StraightReply } from './reply.ts'
 
 /** The refusal for whatever ended a walk; null where nobody is left to be told. */
@@ -50,14 +51,13 @@ export function refuseForWantOfUpstream(exchange: LiveExchange, candidates: read
 }
 
 const timeouts = new Set([
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_HEADERS_TIMEOUT',
-  'UND_ERR_BODY_TIMEOUT',
+  'CONNECT_TIMEOUT',
+  'HEADERS_TIMEOUT',
+  'IDLE_TIMEOUT',
   'FIRST_EVENT_TIMEOUT',
   'MESSAGE_TIMEOUT',
   'HANDSHAKE_TIMEOUT',
   'ETIMEDOUT',
-  'ECONNECT_TIMEOUT',
 ])
 const unreachable =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|ERR_TLS|ERR_SSL|CERT|DEPTH|SELF|UNABLE)/
@@ -68,6 +68,7 @@ export function refusalOfNetwork(error: NodeJS.ErrnoException): Refusal {
   if (error instanceof HookError) return fault('INTERNAL')
   if (error instanceof DrainEnded) return fault('DRAINING')
   if (error instanceof TimedOut) return fault('TIMEOUT')
+  if (error instanceof DialError) return fault(error.code, error.told)
   const code = error.code ?? ''
   if (timeouts.has(code)) return fault('UPSTREAM_TIMEOUT')
   return fault(unreachable.test(code) ? 'UPSTREAM_UNREACHABLE' : 'UPSTREAM_BROKEN')

@@ -7,6 +7,9 @@ import type { Answering, Sink } from './upstream/attempt.ts'
 
 const nothing = Buffer.alloc(0)
 
+/** Beyond this many bytes copying costs more than a second piece. */
+const textLimit = 8 * 1024
+
 /** Asks for a pause while the client is slow. What breaks off is told in the dialect where that can still be read. */
 export class Relay implements Sink {
   readonly #exchange: LiveExchange
@@ -34,7 +37,9 @@ export class Relay implements Sink {
     exchange.sent += sent.length
     exchange.quiet = 0
     if (isLast && !this.#tap) {
-      this.#response.end(sent)
+      // Node sends a short text with its head as one string: one write of one piece instead of two. As latin1 every byte stays.
+      if (sent.length <= textLimit) this.#response.end(sent.toString('latin1'), 'latin1')
+      else this.#response.end(sent)
       return true
     }
     if (this.#isStream) this.#tail = sent.length > 3 ? sent : Buffer.concat([this.#tail.subarray(-3), sent])

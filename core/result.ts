@@ -17,8 +17,26 @@ export interface Upstream {
   readonly priority: number
   /** How many exchanges it may have at the same time; null: as many as come. */
   readonly slots: number | null
-  /** False: asked by HTTP only, whatever its API can do. */
-  readonly websocket?: boolean
+  /**
+   * Where its API has WebSocket: turns go over it (true, or absent), requests by HTTP as well (`always`), or nothing does (false).
+   */
+  readonly websocket?: boolean | 'always'
+  /** Whether its address may be of this machine or a private network. A literal one of gateway.yaml may be without. */
+  readonly allowsPrivate?: boolean
+  /** How TLS is spoken with it; absent: as with anybody, by the certificates that Node trusts. */
+  readonly tls?: UpstreamTls
+}
+
+/** TLS with one upstream. Texts are PEM. */
+export interface UpstreamTls {
+  /** Issuers, in place of those that Node trusts. */
+  readonly ca: string | null
+  /** What the gateway shows of itself. */
+  readonly cert: string | null
+  readonly key: Secret | null
+  /** The name its certificate has, where it is not that of the url. */
+  readonly serverName: string | null
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
 }
 
 /** Whether another upstream may do better: no (`final`), yes (`elsewhere`), yes and this one should rest. */

@@ -1,19 +1,19 @@
 /** Sockets in. Strict HTTP, the one pointer that a reload moves, and the drain. */
 import { randomUUID } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { addressSet, clientAddress, type AddressSet } from './address.ts'
 import { Clients } from './clients.ts'
 import type { FarSide } from './client.ts'
-import { parseListen } from './config/formats.ts'
-import type { Config } from './config/load.ts'
 import { DrainEnded, fault } from './errors.ts'
 import type { Gateway } from './gateway.ts'
 import { handle } from './handle.ts'
+import { Listener } from './listener.ts'
 import { refuse } from './reply.ts'
 import { methodRefused, refusalOfHead } from './strict.ts'
 import { parseTarget } from './target.ts'
+import type { SocketBook } from './websocket-book.ts'
 import { asksForWebSocket, ClientSockets } from './websocket.ts'
 
 /** How long an exchange that was ended has to tell its client, in ms, and a connection that was broken to be gone. */
@@ -21,6 +21,7 @@ const leaving = 1000
 
 /** The public listener of a process. */
 export class Server {
+  readonly #listener: Listener
   readonly #http: HttpServer
   readonly #clients: Clients
   #gateway: Gateway
@@ -35,22 +36,27 @@ export class Server {
       () => this.#gateway.config.settings.limits,
       (address) => this.#trusted.has(address),
     )
-    this.#http = createServer({
+    const { settings } = gateway.config
+    const options = {
       // Bodies are watched by `Clients`: they may take as long as they need while they make some way.
       requestTimeout: 0,
-      headersTimeout: gateway.config.settings.limits.head_time,
+      headersTimeout: settings.limits.head_time,
       connectionsCheckingInterval: 500,
       // Longer than the idle time of usual clients and load balancers (60 s), so that they close first.
       keepAliveTimeout: 75_000,
-      maxHeaderSize: gateway.config.settings.limits.header,
+      maxHeaderSize: settings.limits.header,
       // `refusalOfHead` looks at Host itself.
       requireHostHeader: false,
       noDelay: true,
       shouldUpgradeCallback: asksForWebSocket,
-    })
+    }
+    this.#listener = new Listener(options, settings.tls)
+    this.#http = this.#listener.http
     // Beyond its limit Node drops headers without a word, and those may be the ones that frame the body.
     this.#http.maxHeadersCount = 0
-    this.#http.on('connection', (socket: Socket) => this.#clients.enter(socket))
+    // What has come and is not yet through its handshake could not be told anything.
+    if (this.#listener.isSecure) this.#http.on('connection', (socket: Socket) => this.#clients.knock(socket))
+    else this.#http.on('connection', (socket: Socket) => this.#clients.enter(socket))
     this.#http.on('request', (request, response) => this.#arrive(request, response))
     this.#http.on('checkContinue', (request, response) => this.#arrive(request, response))
     this.#http.on('checkExpectation', (request, response) => this.#arrive(request, response))
@@ -63,13 +69,23 @@ export class Server {
     return this.#gateway
   }
 
+  /** Counts of the WebSockets of its clients. */
+  get websockets(): SocketBook {
+    return this.#sockets.book
+  }
+
+  /** Bytes of conversations that are remembered for WebSocket clients. */
+  get remembered(): number {
+    return this.#sockets.remembered.used
+  }
+
   get isDraining(): boolean {
     return this.#draining
   }
 
   /** Begins to listen; resolves with the address, whose port matters where 0 was asked for. */
   listen(): Promise<string> {
-    return listen(this.#http, this.#gateway.config.settings.listen)
+    return this.#listener.listen(this.#gateway.config.settings.listen)
   }
 
   /** From now on exchanges enter this gateway. Returns the one before, which still has its own to finish. */
@@ -78,6 +94,7 @@ export class Server {
     this.#trusted = addressSet(gateway.config.settings.trusted_proxies)
     this.#gateway = gateway
     this.#http.headersTimeout = gateway.config.settings.limits.head_time
+    this.#listener.renew(gateway.config.settings.tls)
     return before
   }
 
@@ -96,7 +113,7 @@ export class Server {
     const sweep = setInterval(() => {
       if (gateways().some(({ exchanges }) => exchanges.length > 0)) this.#http.closeIdleConnections()
       else if (isClosed) over.resolve()
-      else this.#http.closeAllConnections()
+      else this.#listener.closeAllConnections()
     }, 20)
     const late = new AbortController()
     const after = (wait: number) => sleep(wait, true, { signal: late.signal }).catch(() => false)
@@ -104,7 +121,7 @@ export class Server {
       if (!(await after(ms))) return
       for (const { exchanges } of gateways()) for (const exchange of exchanges) exchange.leave(new DrainEnded())
       if (!(await after(leaving))) return
-      this.#http.closeAllConnections()
+      this.#listener.closeAllConnections()
       this.#sockets.terminate()
       await after(leaving)
     })()
@@ -166,29 +183,6 @@ export class Server {
     this.#clients.end(socket, methodRefused)
     socket.resume()
   }
-}
-
-/** Listens where a `listen` key says; rejects with a sentence where that cannot be. */
-export function listen(http: HttpServer, address: Config['settings']['listen']): Promise<string> {
-  return new Promise((resolve, reject) => {
-    http.once('error', (error: NodeJS.ErrnoException) => {
-      const reason = error.code === 'EADDRINUSE' ? 'another process listens there already' : error.message
-      reject(new Error(`cannot listen on ${address}: ${reason}`, { cause: error }))
-    })
-    const told = () => {
-      const bound = http.address()
-      resolve(typeof bound === 'string' ? `unix:${bound}` : urlOf(bound!))
-    }
-    const place = parseListen(address)
-    if (!place) reject(new TypeError(`"${address}" is no address to listen on`))
-    else if ('path' in place) http.listen(place.path, told)
-    else http.listen(place.port, place.host ?? undefined, told)
-  })
-}
-
-function urlOf({ address, port, family }: AddressInfo): string {
-  const host = address === '::' || address === '0.0.0.0' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address
-  return `http://${host}:${port}`
 }
 
 const wellFormedId = /^[\w.:+/=@-]{1,128}$/

@@ -1,19 +1,22 @@
 /** One running Postern: the listener, the admin listener, the watched file, and the gateways that come and go. */
-import type { Server as HttpServer } from 'node:http'
 import { openAdmin } from './admin.ts'
-import { loadConfig, type Config, type PluginSource } from './config/load.ts'
+import { loadConfig, type Config, type FileHashes, type PluginSource } from './config/load.ts'
+import type { ListenerTls } from './config/tls.ts'
 import { ConfigError, render, type Problem } from './config/problems.ts'
-import { watchConfig } from './config/watch.ts'
+import { watchConfig, type Watch } from './config/watch.ts'
 import { buildGateway, type Gateway, type House } from './gateway.ts'
+import type { Listener } from './listener.ts'
 import { Overload } from './overload.ts'
 import type { Level, RootLog } from './observe/log.ts'
 import { openMetrics } from './observe/metrics.ts'
 import { processMetrics } from './observe/metrics-process.ts'
 import { tellState } from './observe/state.ts'
 import { Ending, Hurry } from './ending.ts'
+import { tellSockets } from './observe/websockets.ts'
 import { Server } from './server.ts'
 import { Shared } from './shared.ts'
 import { tellEvery, tellWaits } from './telling.ts'
+import type { Resolve } from './upstream/lookup.ts'
 import { version } from './version.ts'
 import { sentenceOf } from './waits.ts'
 
@@ -27,6 +30,8 @@ export interface SidecarOptions {
   readonly watch?: boolean
   /** How often it is said what a gateway that shall end waits for, in ms. Absent: every 10 s of a shutdown, else every minute. */
   readonly tellEvery?: number
+  /** How names of upstreams become addresses; by the system where absent. */
+  readonly resolve?: Resolve | undefined
 }
 
 /** Why the latest version of the file is not the one that runs. */
@@ -40,13 +45,16 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const metrics = openMetrics({ report: (fields, message) => options.log.warn(fields, message) })
   const overload = new Overload({ log: options.log, metrics })
   const hurry = new Hurry()
-  const house: House = { shared: new Shared(), log: options.log, metrics, overload, hurry }
-  const config = await read(options)
+  const { log, resolve } = options
+  const house: House = { shared: new Shared(), log, metrics, overload, hurry, resolve }
+  let files: FileHashes = new Map()
+  const config = await read(options, (found) => (files = found))
   const { level, file } = config.settings.log
-  options.log.setLevel(level)
-  if (file !== undefined) direct(options.log, file)
+  log.setLevel(level)
+  if (file !== undefined) direct(log, file)
   const gateway = await buildGateway(config, house)
   const sidecar = new Sidecar(options, house, new Server(gateway), hurry)
+  sidecar.follow(files)
   try {
     await sidecar.open()
   } catch (error) {
@@ -68,14 +76,16 @@ export class Sidecar {
   adminUrl: string | null = null
   readonly #options: SidecarOptions
   readonly #house: House
-  #admin: HttpServer | null = null
-  #watcher: { close(): Promise<void> } | null = null
+  #admin: Listener | null = null
+  #watcher: Watch | null = null
   #reloading: Promise<unknown> = Promise.resolve()
   #stopped: Promise<readonly string[]> | null = null
   #stoppedAt: number | null = null
   readonly #hurry: Hurry
   #endTelling: (() => void) | null = null
   readonly #process: { close(): void }
+  /** What gateway.yaml refers to, as it was read last. */
+  #files: FileHashes = new Map()
 
   constructor(options: SidecarOptions, house: House, server: Server, hurry: Hurry) {
     this.#hurry = hurry
@@ -85,19 +95,27 @@ export class Sidecar {
     house.overload.use(server.gateway.config.settings.limits)
     this.#process = processMetrics(house.metrics, { version: version() })
     tellState(this, house.metrics)
+    tellSockets(server.websockets, house.metrics)
   }
 
   async open(): Promise<void> {
     const { admin } = this.server.gateway.config.settings
     this.url = await this.server.listen()
     if (admin) {
-      const { url, http } = await openAdmin(this, admin.listen)
+      const { url, listener } = await openAdmin(this, admin.listen)
       this.adminUrl = url
-      this.#admin = http
+      this.#admin = listener
     }
     if (this.#options.watch !== false) {
       this.#watcher = await watchConfig(this.#options.file, async () => void (await this.reload()))
+      this.#watcher.follow(this.#files)
     }
+  }
+
+  /** Reloads when one of these changes too: a certificate, or a key, may be renewed in its place. */
+  follow(files: FileHashes): void {
+    this.#files = files
+    this.#watcher?.follow(files)
   }
 
   /** What outlives its gateways; empty once it has stopped. */
@@ -134,13 +152,14 @@ export class Sidecar {
     const { log } = this.#house
     try {
       if (this.#stopped) return []
-      const config = await read(this.#options)
+      const config = await read(this.#options, (files) => this.follow(files))
       const next = await buildGateway(config, this.#house)
       await this.#moveLog(next)
       for (const note of needsRestart(this.server.gateway.config, config)) log.warn({}, note)
       log.setLevel(config.settings.log.level)
       this.#house.overload.use(config.settings.limits)
       this.#retire(this.server.replace(next))
+      if (config.settings.admin) this.#admin?.renew(config.settings.admin.tls)
       this.lastProblem = null
       this.reloads++
       log.info({ version: config.version }, 'the new configuration is running')
@@ -232,7 +251,7 @@ export class Sidecar {
   #close(): Promise<void> {
     return new Promise((resolve) => {
       if (!this.#admin) return resolve()
-      this.#admin.close(() => resolve())
+      this.#admin.http.close(() => resolve())
       this.#admin.closeAllConnections()
     })
   }
@@ -251,11 +270,12 @@ function direct(log: RootLog, destination: string | number): void {
   }
 }
 
-async function read(options: SidecarOptions): Promise<Config> {
-  const { config, problems } = await loadConfig(options.file, {
+async function read(options: SidecarOptions, tell: (files: FileHashes) => void): Promise<Config> {
+  const { config, problems, files } = await loadConfig(options.file, {
     plugins: options.plugins,
     env: options.env ?? process.env,
   })
+  tell(files)
   if (!config) throw new ConfigError(problems)
   for (const note of config.notes) options.log.info({}, note)
   return config
@@ -266,13 +286,23 @@ function keyOf(admin: Config['settings']['admin']): string | undefined {
   return admin ? admin.key?.reveal() : undefined
 }
 
+/** Certificates may change, but not whether there are any. */
+function kindOfTls(tls: ListenerTls | undefined): string {
+  return tls === undefined ? 'none' : tls.client_ca === undefined ? 'tls' : 'mutual'
+}
+
+function fixedOf(admin: Config['settings']['admin']): string {
+  return JSON.stringify(admin && { ...admin, tls: kindOfTls(admin.tls) })
+}
+
 /** Keys that are read once, when the process starts. */
 function needsRestart(running: Config, next: Config): string[] {
   const was = running.settings
   const is = next.settings
   const changed: [string, boolean][] = [
     ['listen', was.listen !== is.listen],
-    ['admin', JSON.stringify(was.admin) !== JSON.stringify(is.admin) || keyOf(was.admin) !== keyOf(is.admin)],
+    ['tls', kindOfTls(was.tls) !== kindOfTls(is.tls)],
+    ['admin', fixedOf(was.admin) !== fixedOf(is.admin) || keyOf(was.admin) !== keyOf(is.admin)],
     ['limits.header', was.limits.header !== is.limits.header],
   ]
   return changed

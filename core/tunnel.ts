@@ -45,6 +45,8 @@ export class Tunnel implements Answering {
 
   /** The upstream has answered and not switched. */
   onRefused(status: number, headers: Headers, body: Buffer): void {
+    // Without Upgrade and Connection a 101 is no switch, and the client must not take it for one.
+    if (status === 101) return this.onError(new Error('the upstream answered 101 without Upgrade and Connection'))
     this.#answer(status, headers, body)
   }
 

@@ -89,6 +89,7 @@ export class TurnRelay implements Sink {
     if (this.#hasEnded) return true
     const exchange = this.#exchange
     const { onEvent, editEvent } = exchange.route
+    this.#client.memory.conversation.hears(data)
     onEvent?.(exchange, data)
     const edited = editEvent ? editEvent(exchange, data) : data
     // The contract has it synchronous; a promise here is a defect of the plugin's.

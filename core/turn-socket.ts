@@ -8,17 +8,16 @@ import type { Headers } from './plugin.ts'
 import type { TurnDialect } from './provider.ts'
 import { closings, type Closing } from './turn-close.ts'
 import { Turn, type TurnClient } from './turn.ts'
-import { TurnMemory } from './turn-upstream.ts'
+import type { ReplayBudget } from './turn-conversation.ts'
+import { TurnMemory } from './turn-memory.ts'
 import type { Listener, WsConnection } from './upstream/ws-connection.ts'
 
-/** In ms, where gateway.yaml says nothing. */
-const defaults = { first: 30_000, between: 600_000 }
-
 export class TurnSocket implements Listener, TurnClient {
-  readonly memory = new TurnMemory(randomUUID())
+  readonly memory: TurnMemory
   readonly #connection: WsConnection
   readonly #upgrade: LiveExchange
   readonly #current: () => Gateway
+  readonly #onTurn: () => void
   readonly #onEnd: () => void
   readonly #headers: Headers
   #turn: Turn | null = null
@@ -32,14 +31,22 @@ export class TurnSocket implements Listener, TurnClient {
   #isDraining = false
   #timer: NodeJS.Timeout | null = null
 
-  /** `current` tells the gateway that a turn enters. */
-  constructor(connection: WsConnection, upgrade: LiveExchange, current: () => Gateway, onEnd: () => void) {
+  /** `current` tells the gateway that a turn enters; `budget` is for what all sockets remember. */
+  constructor(
+    connection: WsConnection,
+    upgrade: LiveExchange,
+    current: () => Gateway,
+    budget: ReplayBudget,
+    { onTurn, onEnd }: { readonly onTurn: () => void; readonly onEnd: () => void },
+  ) {
+    this.memory = new TurnMemory(randomUUID(), budget)
     this.#connection = connection
     this.#upgrade = upgrade
     this.#current = current
+    this.#onTurn = onTurn
     this.#onEnd = onEnd
     this.#headers = turnHeaders(upgrade.headers)
-    this.#wait(upgrade.gateway.config.settings.timeouts.first_message ?? defaults.first, closings.noFirst)
+    this.#wait(upgrade.gateway.config.settings.timeouts.first_message, closings.noFirst)
     connection.listen(this)
   }
 
@@ -98,6 +105,7 @@ export class TurnSocket implements Listener, TurnClient {
     this.#turn = turn
     this.#isTold = false
     this.#turns++
+    this.#onTurn()
     this.#exchange = this.#current().enter({
       request,
       response,
@@ -119,7 +127,7 @@ export class TurnSocket implements Listener, TurnClient {
     if (!this.isOpen) this.memory.end()
     else if (this.#isDraining) this.close(closings.draining)
     else if (next) this.#begin(next)
-    else this.#wait(timeouts.between_turns ?? defaults.between, closings.idle)
+    else this.#wait(timeouts.between_turns, closings.idle)
   }
 
   /** Null where the connection was closed for what it says. */

@@ -11,7 +11,8 @@ import type { Refusal } from './reply.ts'
 import { closeFor, closeForNetwork, type Closing } from './turn-close.ts'
 import { gather } from './turn-document.ts'
 import { TurnRelay } from './turn-relay.ts'
-import { askOverWebSocket, type TurnMemory } from './turn-upstream.ts'
+import type { TurnMemory } from './turn-memory.ts'
+import { askOverWebSocket, countReplay } from './turn-upstream.ts'
 import { Attempt, type Answering, type Watch } from './upstream/attempt.ts'
 import type { Target } from './upstream/upstreams.ts'
 
@@ -61,19 +62,33 @@ export class Turn implements FarSide {
     }
     const { headers, body } = outgoing
     turns.asRequest(body)
+    const bytes = this.#whole(exchange, body)
     headers['content-type'] = 'application/json'
     headers.accept = 'text/event-stream'
     // Events are cut into messages here.
     headers['accept-encoding'] = 'identity'
     const path = target.pathOf(outgoing.path) + outgoing.query
-    const attempt = new Attempt(
-      { method: 'POST', path, headers, body: body.bytes },
-      exchange.route.provider!.dialect,
-      watch,
-    )
+    const attempt = new Attempt({ method: 'POST', path, headers, body: bytes }, exchange.route.provider!.dialect, watch)
     exchange.underway = attempt
+    if (bytes !== body.bytes) countReplay(exchange, attempt.result)
     target.connections.dispatch(attempt)
     return attempt
+  }
+
+  /** What is asked by HTTP: with all that was said before, where it goes on with what no server has stored. */
+  #whole(exchange: LiveExchange, body: Body): Buffer {
+    const { conversation } = this.#client.memory
+    const turns = turnsOf(exchange)
+    const { replay } = turns
+    const { bytes } = body
+    if (!replay || !turns.staysOnConnection(body)) {
+      conversation.passes()
+      return bytes
+    }
+    const { name } = exchange.upstream!
+    const continued = turns.continues(body)
+    conversation.asks(replay, bytes, continued, name, exchange.gateway.config.settings.limits.replay)
+    return continued !== null && conversation.knows(continued) ? conversation.anew(replay, bytes, name) : bytes
   }
 
   async deliver(exchange: LiveExchange, answer: Answer | null): Promise<void> {

@@ -48,9 +48,11 @@ export class Upgrade implements FarSide {
 
   take({ facts, route, query }: LiveExchange): Body | Switch {
     if (this.#sockets.isDraining) throw new Refused(fault('DRAINING'))
-    if (!isHandshake(this.headers)) {
-      throw new Refused(fault('BAD_REQUEST', 'it is no WebSocket handshake', { 'sec-websocket-version': '13' }))
+    if (this.headers['sec-websocket-version'] !== '13') {
+      const cure = { upgrade: 'websocket', 'sec-websocket-version': '13' }
+      throw new Refused(fault('UPGRADE_REQUIRED', 'of its versions this gateway speaks 13', cure))
     }
+    if (!isHandshake(this.headers)) throw new Refused(fault('BAD_REQUEST', 'it is no WebSocket handshake'))
     const spoken = route.provider!.dialect.websocket
     if (facts.claim?.websocket === 'turns') {
       if (!spoken?.turns) throw new Refused(fault('NO_WEBSOCKET'))
@@ -73,13 +75,16 @@ export class Upgrade implements FarSide {
       return tunnel
     }
     dialect.websocket?.handshake?.(outgoing.headers)
+    const { timeouts, websocket } = exchange.gateway.config.settings
     const attempt = new SessionAttempt(dialect, {
       id: exchange.id,
       url: target.websockets.url(path),
+      dial: target.websockets.dial,
       headers: outgoing.headers,
       protocols: offered(outgoing.headers),
-      timeout: exchange.gateway.config.settings.timeouts.connect,
-      maxPayload: this.#sockets.longestMessage,
+      timeout: timeouts.connect,
+      maxPayload: websocket.message,
+      isCompressed: websocket.compress_upstreams,
     })
     exchange.underway = attempt
     return attempt
@@ -90,7 +95,10 @@ export class Upgrade implements FarSide {
     if (answer?.kind === 'switch') return this.#takeTurns(exchange)
     if (answer?.kind === 'answer' && answer.attempt instanceof Tunnel && answer.attempt.hasBegun) {
       exchange.status = 101
-      return answer.attempt.ended
+      const { book } = this.#sockets
+      const socket = { heard: 0, said: 0 }
+      book.enter('tunnel', socket)
+      return answer.attempt.ended.then(() => book.leave(socket))
     }
     if (answer?.kind === 'answer' && answer.attempt instanceof SessionAttempt && answer.attempt.connection) {
       return this.#takeSession(exchange, answer.attempt.connection)
@@ -132,6 +140,7 @@ export class Upgrade implements FarSide {
       upstream.terminate()
       return this.cutOff()
     }
+    this.#sockets.book.enter('session', client)
     this.#sockets.watch(client)
     this.#sockets.watch(upstream)
     const session = new SessionRelay(exchange, client, upstream)
@@ -144,17 +153,22 @@ export class Upgrade implements FarSide {
 }
 
 function offered(headers: Headers): string[] {
-  const names = String(headers['sec-websocket-protocol'] ?? '').split(',')
-  return names.map((name) => name.trim()).filter((name) => name !== '')
+  const names = headers['sec-websocket-protocol']
+  return names === undefined
+    ? []
+    : String(names)
+        .split(',')
+        .map((name) => name.trim())
 }
 
 /** What ws would refuse without asking anybody (RFC 6455 §4.2.1). */
 function isHandshake(headers: Headers): boolean {
-  if (headers['sec-websocket-version'] !== '13' || !/^[+/0-9A-Za-z]{22}==$/.test(String(headers['sec-websocket-key'])))
-    return false
   const names = offered(headers)
-  if (headers['sec-websocket-protocol'] !== undefined && names.length === 0) return false
-  return new Set(names).size === names.length && names.every((name) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name))
+  return (
+    /^[+/0-9A-Za-z]{22}==$/.test(String(headers['sec-websocket-key'])) &&
+    new Set(names).size === names.length &&
+    names.every((name) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name))
+  )
 }
 
 /** The first subprotocol that is offered, but for those in which browsers send keys; none where none is offered. */

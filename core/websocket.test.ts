@@ -9,11 +9,11 @@ import { gateway } from '../test/harness.ts'
 import { handle } from './handle.ts'
 import { asksForWebSocket, ClientSockets } from './websocket.ts'
 
-/** A listener whose sockets are looked after every few milliseconds. */
-async function listener(pingEvery: number) {
-  const gw = await gateway({ plugins: ['openai'] })
+/** A listener whose sockets are looked after so often. */
+async function listener(ping: string) {
+  const gw = await gateway({ plugins: ['openai'], websocket: { ping } })
   const current = () => gw.sidecar.server.gateway
-  const sockets = new ClientSockets(current, { pingEvery })
+  const sockets = new ClientSockets(current)
   const http = createServer({ shouldUpgradeCallback: asksForWebSocket }, (_request, response) => response.end('plain'))
   http.on('upgrade', (request, socket: Socket, head) => {
     const upgrade = sockets.meet(request, socket, head)
@@ -38,7 +38,7 @@ async function listener(pingEvery: number) {
 
 describe('sockets of clients', () => {
   test('that answer no ping are cut off, and those that do are not', async () => {
-    await using it = await listener(50)
+    await using it = await listener('100ms')
     const address = new URL(`${it.url.replace('http', 'ws')}/v1/responses`)
     const alive = new WebSocket(address)
     await once(alive, 'open')
@@ -50,7 +50,7 @@ describe('sockets of clients', () => {
   })
 
   test('may ask for another protocol, and are then served as if they had not', async () => {
-    await using it = await listener(1000)
+    await using it = await listener('1s')
     const answer = await fetch(it.url, { headers: { 'x-any': '1' } })
     assert.equal(await answer.text(), 'plain')
     const agent = new Agent()

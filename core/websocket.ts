@@ -2,26 +2,27 @@
 import { validateHeaderName, validateHeaderValue, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { WebSocketServer, type ServerOptions } from 'ws'
+import type { Settings } from './config/schema.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import type { AnswerHead, Headers } from './plugin.ts'
+import { ReplayBudget } from './turn-conversation.ts'
 import { TurnSocket } from './turn-socket.ts'
 import { systemClock } from './upstream/ws-clock.ts'
 import { WsConnection } from './upstream/ws-connection.ts'
+import { acceptable, given as compression } from './upstream/ws-deflate.ts'
+import { SocketBook } from './websocket-book.ts'
 import { Upgrade } from './websocket-upgrade.ts'
-
-/** Bytes of the longest message. */
-const longestMessage = 16 * 1024 * 1024
-
-/** Between two looks for clients that are gone without a word, in ms: one that is silent at two of them is cut off. */
-const pingEvery = 30_000
 
 /** How long a client may take to answer a close frame, in ms. */
 const closeTimeout = 2000
 
-/** Whether a request asks for WebSocket. Other upgrades (h2c) are no concern of ours: the request is served as it is. */
-export function asksForWebSocket({ method, headers }: IncomingMessage): boolean {
-  return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
+/**
+ * Whether a request asks for WebSocket. Other upgrades (h2c) are no concern of ours: the request is served as it is. HTTP/1.0 has none
+ * (RFC 9110 §7.8).
+ */
+export function asksForWebSocket({ method, headers, httpVersionMinor }: IncomingMessage): boolean {
+  return method === 'GET' && httpVersionMinor > 0 && headers.upgrade?.toLowerCase() === 'websocket'
 }
 
 /** All WebSocket clients of a listener. */
@@ -29,28 +30,17 @@ export class ClientSockets {
   readonly #current: () => Gateway
   readonly #open = new Set<WsConnection>()
   readonly #turns = new Set<TurnSocket>()
-  readonly #server: WebSocketServer
-  readonly #pingEvery: number
+  /** By the settings of the gateway that accepts: after a reload new connections are as the new ones say. */
+  readonly #servers = new WeakMap<Settings['websocket'], WebSocketServer>()
+  /** What is remembered of conversations that are stored nowhere. */
+  readonly remembered = new ReplayBudget()
   #sweep: NodeJS.Timeout | null = null
   isDraining = false
-  /** In bytes, on either side of a session. */
-  readonly longestMessage = longestMessage
+  readonly book = new SocketBook()
 
   /** `current` tells the gateway that exchanges enter. */
-  constructor(current: () => Gateway, options: { readonly pingEvery?: number } = {}) {
+  constructor(current: () => Gateway) {
     this.#current = current
-    this.#pingEvery = options.pingEvery ?? pingEvery
-    // closeTimeout came to ws after its types were written.
-    const given: ServerOptions & { closeTimeout: number } = {
-      noServer: true,
-      clientTracking: false,
-      perMessageDeflate: false,
-      maxPayload: longestMessage,
-      closeTimeout,
-      handleProtocols: (_offered, request) => switching.get(request)?.protocol || false,
-    }
-    this.#server = new WebSocketServer(given)
-    this.#server.on('headers', (lines, request) => lines.push(...(switching.get(request)?.lines ?? [])))
   }
 
   /** An upgrade: the far side of its exchange. */
@@ -79,8 +69,11 @@ export class ClientSockets {
     }
     exchange.route.onResponse?.(exchange, answer)
     let connection: WsConnection | null = null
+    const settings = exchange.gateway.config.settings.websocket
+    if (settings.compress_clients)
+      request.headers['sec-websocket-extensions'] = acceptable(request.headers['sec-websocket-extensions'])
     switching.set(request, { protocol, lines: linesOf(answer.headers) })
-    this.#server.handleUpgrade(request, socket, head, (ws) => {
+    this.#serverOf(settings).handleUpgrade(request, socket, head, (ws) => {
       response.detachSocket(socket)
       connection = new WsConnection(exchange.id, ws, socket, request.headers, systemClock)
     })
@@ -89,28 +82,57 @@ export class ClientSockets {
   }
 
   takeTurns(exchange: LiveExchange, connection: WsConnection): void {
-    const socket = new TurnSocket(connection, exchange, this.#current, () => {
-      this.#turns.delete(socket)
-      this.forget(connection)
+    const socket = new TurnSocket(connection, exchange, this.#current, this.remembered, {
+      onTurn: () => void this.book.turns++,
+      onEnd: () => {
+        this.#turns.delete(socket)
+        this.forget(connection)
+      },
     })
     this.#turns.add(socket)
+    this.book.enter('turns', connection)
     this.watch(connection)
     if (this.isDraining) socket.drain()
   }
 
-  /** From here on it is looked after: a client that has gone without a word is found out. */
+  /** From here on it is looked after: one whose other end has gone without a word is found out. */
   watch(connection: WsConnection): void {
     this.#open.add(connection)
-    this.#sweep ??= setInterval(() => {
-      for (const open of this.#open) if (!open.probe()) open.terminate()
-    }, this.#pingEvery).unref()
+    this.#sweep ??= this.#nextSweep()
   }
 
   forget(connection: WsConnection): void {
+    this.book.leave(connection)
     this.#open.delete(connection)
     if (this.#open.size > 0 || !this.#sweep) return
-    clearInterval(this.#sweep)
+    clearTimeout(this.#sweep)
     this.#sweep = null
+  }
+
+  #nextSweep(): NodeJS.Timeout {
+    const { ping } = this.#current().config.settings.websocket
+    return setTimeout(() => {
+      this.#sweep = this.#nextSweep()
+      for (const open of this.#open) if (!open.probe()) open.terminate()
+    }, ping).unref()
+  }
+
+  #serverOf(settings: Settings['websocket']): WebSocketServer {
+    const known = this.#servers.get(settings)
+    if (known) return known
+    // closeTimeout came to ws after its types were written.
+    const given: ServerOptions & { closeTimeout: number } = {
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: settings.compress_clients ? compression : false,
+      maxPayload: settings.message,
+      closeTimeout,
+      handleProtocols: (_offered, request) => switching.get(request)?.protocol || false,
+    }
+    const server = new WebSocketServer(given)
+    server.on('headers', (lines, request) => lines.push(...(switching.get(request)?.lines ?? [])))
+    this.#servers.set(settings, server)
+    return server
   }
 }
 

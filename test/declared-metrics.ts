@@ -4,7 +4,10 @@ import { accessMetrics } from '../core/access/metrics.ts'
 import { exchangeMetrics } from '../core/observe/exchanges.ts'
 import { openMetrics } from '../core/observe/metrics.ts'
 import { processMetrics } from '../core/observe/metrics-process.ts'
+import { tellPool, tellSockets } from '../core/observe/websockets.ts'
+import { overloadMetrics } from '../core/overload.ts'
 import { stateMetrics } from '../core/observe/state.ts'
+import { SocketBook } from '../core/websocket-book.ts'
 import type { MetricReading, Metrics } from '../core/plugin.ts'
 
 const root = new URL('../', import.meta.url)
@@ -14,6 +17,9 @@ export async function declaredMetrics(): Promise<readonly MetricReading[]> {
   const metrics = openMetrics()
   exchangeMetrics(metrics)
   stateMetrics(metrics)
+  overloadMetrics(metrics)
+  tellSockets(new SocketBook(), metrics)
+  tellPool({ statsByUpstream: () => new Map() }, metrics)
   accessMetrics(metrics)
   processMetrics(metrics, { version: '' }).close()
   for (const path of globSync('plugins/*/metrics.ts', { cwd: root })) {

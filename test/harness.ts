@@ -11,6 +11,7 @@ import type { Problem } from '../core/config/problems.ts'
 import type { RootLog } from '../core/observe/log.ts'
 import { pluginSource } from '../core/plugins.ts'
 import { startSidecar, type Sidecar } from '../core/sidecar.ts'
+import type { Resolve } from '../core/upstream/lookup.ts'
 
 /** gateway.yaml as an object; a plugin object in `plugins` joins the list under its own name, without a file. */
 export interface GatewayOptions {
@@ -21,6 +22,8 @@ export interface GatewayOptions {
   watch?: boolean
   /** How often it is said what a gateway that shall end waits for, in ms. */
   tellEvery?: number
+  /** How names of upstreams become addresses; by the system where absent. */
+  resolve?: Resolve
   [key: string]: unknown
 }
 
@@ -58,6 +61,7 @@ export async function gateway(options: GatewayOptions): Promise<TestGateway> {
     env: options.env ?? {},
     watch: options.watch ?? false,
     ...(options.tellEvery === undefined ? {} : { tellEvery: options.tellEvery }),
+    resolve: options.resolve,
   })
   return {
     url: sidecar.url,
@@ -81,7 +85,7 @@ export async function gateway(options: GatewayOptions): Promise<TestGateway> {
 
 /** gateway.yaml for the options, on ports that the system chooses. */
 export function toYaml(
-  { env: _env, watch: _watch, tellEvery: _tellEvery, ...options }: GatewayOptions,
+  { env: _env, watch: _watch, tellEvery: _tellEvery, resolve: _resolve, ...options }: GatewayOptions,
   inline: Map<string, Plugin>,
 ): string {
   const plugins = options.plugins.map((item) => {

@@ -35,7 +35,7 @@ describe('imports', () => {
   })
 
   const adapters: Readonly<Record<string, RegExp>> = {
-    undici: /^core\/upstream\/transport\.ts$/,
+    undici: /^core\/upstream\/undici-client\.ts$/,
     'http-proxy-3': /^core\/upstream\/transport\.ts$/,
     pino: /^core\/observe\/log\.ts$/,
     chokidar: /^core\/config\/watch\.ts$/,

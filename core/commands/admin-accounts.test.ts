@@ -73,7 +73,7 @@ describe('postern accounts', () => {
     await op.db.transaction((query) => query('SELECT 1'))
     await using gw = await gateway({
       database: op.url,
-      plugins: ['openai', { accounts: { secrets: [secret] } }],
+      plugins: ['openai', { accounts: { secrets: [secret], allow_private: true } }],
     })
     const answers = (status: number) =>
       until(async () => {
@@ -114,7 +114,10 @@ describe('postern accounts', () => {
     const database = `embedded:${folder}`
     try {
       {
-        await using gw = await gateway({ database, plugins: ['openai', { accounts: { secrets: [secret] } }] })
+        await using gw = await gateway({
+          database,
+          plugins: ['openai', { accounts: { secrets: [secret], allow_private: true } }],
+        })
         const add = () => postern(['users', 'add', 'ann@example.com', '--database', database])
         let told = await add()
         await until(async () => {

@@ -47,7 +47,7 @@ export function helpOfVerb(noun: string, name: string, { words, says, options }:
   ]
 }
 
-function optionLines(options: Readonly<Record<string, Option>>): string[] {
+export function optionLines(options: Readonly<Record<string, Option>>): string[] {
   return Object.entries(options).map(([name, { value, says }]) => {
     const spelt = `--${name}${value === undefined ? '' : ` ${value}`}`
     return `  ${spelt.padEnd(26)} ${says}`

@@ -1,10 +1,7 @@
 /** `postern users|groups|keys|accounts …`: what operators do with the records of the database, while gateways run. */
-import { join, resolve } from 'node:path'
 import { loadConfig, type Config } from '../config/load.ts'
 import { ConfigError, render } from '../config/problems.ts'
-import { DatabaseUnavailable, defaultFolder, openDatabase, sqlState, type Database } from '../database/database.ts'
-import { readPidFile, superuser } from '../database/postmaster.ts'
-import { silentLog } from '../observe/log.ts'
+import { DatabaseUnavailable, sqlState, type Database } from '../database/database.ts'
 import { pluginSource } from '../plugins.ts'
 import { RecordProblem } from '../records/problem.ts'
 import { accounts } from './admin-accounts.ts'
@@ -13,11 +10,9 @@ import { keys } from './admin-keys.ts'
 import { helpOf, helpOfVerb } from './admin-print.ts'
 import { users } from './admin-users.ts'
 import { Misuse, readWords, type Given, type Verb } from './admin-words.ts'
+import { openNamed } from './database.ts'
 
 const nouns: Readonly<Record<string, Readonly<Record<string, Verb>>>> = { users, groups, keys, accounts }
-
-/** How long, in ms, the database may take until it answers: an embedded one may have to be made, or to recover. */
-const patience = { postgres: 10_000, embedded: 60_000, running: 2000 }
 
 /**
  * Runs one command: `words` is everything behind `postern`. Exit code 0: done; 1: refused, or the database cannot be asked; 2:
@@ -75,31 +70,7 @@ async function open(given: Given, config: () => Promise<Config>): Promise<Databa
   const named = given.text('database') ?? (await namedIn(config))
   if (!/^(embedded|embedded:.+|postgres(ql)?:\/\/.+)$/.test(named))
     throw new Misuse('--database must be postgres://USER:PASSWORD@HOST/NAME or embedded.')
-  if (!named.startsWith('embedded')) return ready(openDatabase(named, silentLog))
-  const folder = named.startsWith('embedded:') ? named.slice('embedded:'.length) : defaultFolder
-  const running = await socketOf(folder)
-  if (running !== null) {
-    const db = await ready(openDatabase(running, silentLog), patience.running).catch(() => null)
-    if (db) return db
-  }
-  return ready(openDatabase({ embedded: folder }, silentLog))
-}
-
-/** Where the embedded PostgreSQL listens that a gateway has started on the folder; null where none has said that it is up. */
-async function socketOf(folder: string): Promise<string | null> {
-  const file = await readPidFile(join(resolve(folder), 'data'))
-  if (!file?.isReady) return null
-  return `postgres://${superuser}@localhost/postgres?host=${encodeURIComponent(file.socket)}`
-}
-
-async function ready(db: Database, ms: number = patience[db.kind]): Promise<Database> {
-  try {
-    await db.ready(ms)
-    return db
-  } catch (error) {
-    await db.close()
-    throw error
-  }
+  return openNamed(named)
 }
 
 async function namedIn(config: () => Promise<Config>): Promise<string> {

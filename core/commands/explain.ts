@@ -40,6 +40,7 @@ export function describe(gateway: Gateway): string {
   const lines = [
     `${config.file}, version ${config.version}`,
     `listens on ${settings.listen}${settings.admin ? `, admin on ${settings.admin.listen}` : ''}`,
+    ...describeWebsockets(settings),
     ...config.notes,
     '',
     ...gateway.routes.flatMap((route) => describeRoute(route, gateway)),
@@ -47,6 +48,48 @@ export function describe(gateway: Gateway): string {
     ...describePhases(gateway.unclaimed),
   ]
   return `${lines.join('\n')}\n`
+}
+
+/** As it would be written in the file. */
+function describeWebsockets({ websocket, timeouts }: Gateway['config']['settings']): string[] {
+  const {
+    message,
+    ping,
+    ping_timeout: pong,
+    compress_clients: clients,
+    compress_upstreams: upstreams,
+    pool,
+  } = websocket
+  const compressed = [clients ? 'clients' : '', upstreams ? 'upstreams' : ''].filter(Boolean).join(' and ')
+  return [
+    `WebSockets: messages up to ${sizeOf(message)}, ${compressed === '' ? 'not compressed' : `compressed for ${compressed}`}, a ping ` +
+      `every ${timeOf(ping)} (${timeOf(pong)} to answer), ${timeOf(timeouts.first_message)} to the first request, ` +
+      `${timeOf(timeouts.between_turns)} between turns`,
+    `WebSockets to an upstream: at most ${pool.max}, ${pool.min_idle} to ${pool.max_idle} idle, ${timeOf(pool.max_age)} old, ` +
+      `${pool.queue} turns may wait, utilization ${pool.utilization}`,
+  ]
+}
+
+function timeOf(ms: number): string {
+  const [unit, of] = (
+    [
+      ['h', 3_600_000],
+      ['m', 60_000],
+      ['s', 1000],
+    ] as const
+  ).find(([, one]) => ms >= one && ms % one === 0) ?? ['ms', 1]
+  return `${ms / of}${unit}`
+}
+
+function sizeOf(bytes: number): string {
+  const [unit, of] = (
+    [
+      ['GiB', 2 ** 30],
+      ['MiB', 2 ** 20],
+      ['KiB', 2 ** 10],
+    ] as const
+  ).find(([, one]) => bytes >= one && bytes % one === 0) ?? ['B', 1]
+  return `${bytes / of}${unit}`
 }
 
 function describeRoute(route: Route, gateway: Gateway): string[] {

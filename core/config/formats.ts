@@ -2,7 +2,7 @@
  * The formats a schema can name. One table for everyone: the validator tests with it, `settle` turns texts into values
  * with it, problems take their words from it, the editor's schema its patterns.
  */
-import { isIPv4, isIPv6 } from 'node:net'
+import { isIP, isIPv4, isIPv6 } from 'node:net'
 import { isAddressPattern } from '../address.ts'
 import { Secret } from '../secret.ts'
 
@@ -29,6 +29,7 @@ const urlPattern = '^https?://[^/?#@\\s\\\\]+(/[^?#\\s\\\\]*)?$'
 const storePattern = '^(memory|(redis|rediss|redis\\+cluster|rediss\\+cluster)://[^\\s]+)$'
 const databasePattern = '^(none|embedded|embedded:[^\\s]+|postgres(ql)?://[^\\s]+)$'
 const datePattern = '^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2}))?$'
+const hostPattern = '^[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63})*$'
 const modelPattern = '^([^*\\s]+\\*?|\\*)$'
 
 export const formats: Readonly<Record<string, Format>> = {
@@ -95,6 +96,18 @@ export const formats: Readonly<Record<string, Format>> = {
     pattern: datePattern,
     test: (text) => new RegExp(datePattern).test(text) && !Number.isNaN(Date.parse(text)),
     cure: () => 'Write YEAR-MONTH-DAY, or a moment with its time zone such as 2027-01-31T12:00:00Z',
+  },
+  certificate: {
+    what: 'a certificate in PEM',
+    pattern: null,
+    test: (text) => text.includes('-----BEGIN CERTIFICATE-----'),
+    cure: () => 'Write file:PATH of a file that begins with -----BEGIN CERTIFICATE-----',
+  },
+  host: {
+    what: 'a name such as api.example.com',
+    pattern: hostPattern,
+    test: (text) => new RegExp(hostPattern).test(text) && isIP(text) === 0,
+    cure: () => 'Write a name of letters, digits, hyphens and dots, without scheme, port or path',
   },
   'model-pattern': {
     what: 'a model name such as gpt-5 or gpt-5*',

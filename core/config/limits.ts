@@ -19,6 +19,14 @@ export const limits = {
       description: 'The largest request body that streams through unread, such as a file.',
       default: '512MiB',
     },
+    replay: {
+      type: 'string',
+      format: 'size',
+      description:
+        'How much is remembered, for all WebSocket clients together, of conversations that are stored nowhere, so that one goes on ' +
+        'when its connection is lost; 8MiB of it for one client at the most. 0B: nothing.',
+      default: '64MiB',
+    },
     drain: {
       type: 'string',
       format: 'duration',

@@ -182,3 +182,23 @@ plugins:
 function fail(message: string): never {
   throw new Error(message)
 }
+
+const times = { drain: 30_000, head_time: 30_000, body_time: 30_000, read_time: 120_000 }
+const sizes = { body: 2 ** 25, upload: 2 ** 29, replay: 2 ** 26, header: 2 ** 15, url: 2 ** 13 }
+const limits = { ...times, ...sizes, headers: 100, lag: 500 }
+const timeouts = {
+  connect: 10_000,
+  headers: 600_000,
+  idle: 180_000,
+  hold: 5000,
+  heartbeat: 10_000,
+  first_message: 30_000,
+  between_turns: 600_000,
+}
+const pool = { max: 128, min_idle: 0, max_idle: 12, max_age: 3_600_000, queue: 64, utilization: 0.7 }
+const pings = { ping: 30_000, ping_timeout: 2000 }
+const websocket = { message: 2 ** 24, ...pings, compress_clients: false, compress_upstreams: false, pool }
+const admin = { listen: '127.0.0.1:8788', metrics_without_key: false, hosts: [] }
+
+/** What settings are where the file says nothing of them. */
+export const defaults = { admin, limits, timeouts, websocket }

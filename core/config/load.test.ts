@@ -5,27 +5,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { Secret } from '../plugin.ts'
-import { example, openai, optionsOf, parse, plugin, sound, source, sourceOf } from './load.fixture.ts'
+import { defaults, example, openai, optionsOf, parse, plugin, sound, source, sourceOf } from './load.fixture.ts'
 import { loadConfig } from './load.ts'
 import { render } from './problems.ts'
-
-const times = { drain: 30_000, head_time: 30_000, body_time: 30_000, read_time: 120_000 }
-const defaultLimits = { ...times, body: 2 ** 25, upload: 2 ** 29, header: 2 ** 15, headers: 100, url: 2 ** 13 }
-/** Where the file says nothing of it. */
-const admin = { listen: '127.0.0.1:8788', metrics_without_key: false, hosts: [] }
 
 describe('a configuration', () => {
   test('has every setting, though the file has none', async () => {
     const { settings, upstreams, plugins, notes } = await sound('{}')
-    const { store, database, ...others } = settings
-    assert.deepEqual([store.reveal(), database.reveal()], ['memory', 'none'])
+    const { store, database, transport, ...others } = settings
+    assert.deepEqual([store.reveal(), database.reveal(), transport], ['memory', 'none', 'lean'])
     assert.deepEqual(others, {
       listen: '127.0.0.1:8787',
-      admin,
       migrate: 'auto',
       log: { level: 'info' },
-      limits: defaultLimits,
-      timeouts: { connect: 10_000, headers: 600_000, idle: 180_000, hold: 5000, heartbeat: 10_000 },
+      ...defaults,
       trusted_proxies: [],
     })
     assert.deepEqual([upstreams, plugins, notes], [[], [], []])
@@ -33,14 +26,14 @@ describe('a configuration', () => {
 
   test('keeps the other defaults of a map that has some of its keys', async () => {
     const { settings } = await sound('limits: { drain: 1m }\nadmin: {}\n')
-    assert.deepEqual(settings.limits, { ...defaultLimits, drain: 60_000 })
-    assert.deepEqual(settings.admin, admin)
+    assert.deepEqual(settings.limits, { ...defaults.limits, drain: 60_000 })
+    assert.deepEqual(settings.admin, defaults.admin)
   })
 
   test('takes lists and maps with nothing in them for absent', async () => {
     const { settings, plugins } = await sound('admin:\nlimits:\n  # drain: 30s\nupstreams:\nplugins:\n')
     assert.equal(settings.limits.drain, 30_000)
-    assert.deepEqual(settings.admin, admin)
+    assert.deepEqual(settings.admin, defaults.admin)
     assert.deepEqual(plugins, [])
   })
 

@@ -18,7 +18,9 @@ import type { Problem } from './problems.ts'
 import { resolveReferences } from './references.ts'
 import { Report } from './report.ts'
 import { coreSchema, type Core, type Settings } from './schema.ts'
+import { checkListenerTls } from './tls.ts'
 import { checkUpstreams, readUpstreams } from './upstreams.ts'
+import { checkWebsocket } from './websocket.ts'
 
 export type { PluginEntry, PluginSource }
 
@@ -39,12 +41,17 @@ export interface Config {
   readonly notes: readonly string[]
 }
 
+/** The SHA-256 of files as they were read, by their paths; null where they could not be. */
+export type FileHashes = ReadonlyMap<string, string | null>
+
 /** Either a configuration or at least one problem. */
 export interface Loaded {
   readonly config: Config | null
   readonly problems: readonly Problem[]
   readonly file: string
   readonly text: string
+  /** The files it refers to, those included that could not be read. */
+  readonly files: FileHashes
 }
 
 export interface LoadOptions {
@@ -60,21 +67,27 @@ export async function loadConfig(file: string, options: LoadOptions): Promise<Lo
   const report = new Report(file, '')
   const reason = typeof bytes === 'string' ? bytes : 'it is not UTF-8'
   report.add(0, `this file cannot be read: ${reason}`, 'Name the right one with --config FILE')
-  return { config: null, problems: report.problems(), file, text: '' }
+  return { config: null, problems: report.problems(), file, text: '', files: new Map() }
 }
 
 /** Reads gateway.yaml from a text; `file` says where it would be, which is what paths in it are relative to. */
 export async function parseConfig(text: string, file: string, options: LoadOptions): Promise<Loaded> {
   const report = new Report(file, text)
-  const config = await read(text, file, report, options)
-  return { config, problems: report.problems(), file, text }
+  const files = new Map<string, string | null>()
+  const config = await read(text, file, { report, files, ...options })
+  return { config, problems: report.problems(), file, text, files }
 }
 
-async function read(text: string, file: string, report: Report, options: LoadOptions): Promise<Config | null> {
+interface Reading extends LoadOptions {
+  readonly report: Report
+  readonly files: Map<string, string | null>
+}
+
+async function read(text: string, file: string, { report, files, ...options }: Reading): Promise<Config | null> {
   const yaml = readYaml(text, report)
   if (!yaml) return null
   const folder = dirname(resolve(file))
-  const references = await resolveReferences(yaml, report, { env: options.env ?? process.env, folder })
+  const references = await resolveReferences(yaml, report, { env: options.env ?? process.env, folder, files })
   const draft: Draft = { yaml, references, report }
   const core = check(draft, coreSchema, [], { root: 'the gateway', prefix: '' })
   const items = await readPlugins(draft, options.plugins, folder)
@@ -84,8 +97,11 @@ async function read(text: string, file: string, report: Report, options: LoadOpt
   // `check` has held it against the schema that Core is the type of.
   const { keys, upstreams: list, plugins: _items, ...settings } = core.value as Core
   checkTimers(draft, settings)
+  checkWebsocket(draft, settings.websocket)
   checkDatabase(draft, settings, items)
   checkKeys(draft, keys)
+  checkListenerTls(draft, ['tls'])
+  checkListenerTls(draft, ['admin', 'tls'])
   if (!report.clean) return null
   const admitted = readKeys(keys)
   const { upstreams, notes } = readUpstreams(list)
@@ -103,9 +119,11 @@ async function read(text: string, file: string, report: Report, options: LoadOpt
 /** Node's timers hold 2³¹-1 ms; a longer one does not wait at all. */
 const longestTimer = 2 ** 31 - 1
 
-function checkTimers({ yaml, report }: Draft, { limits, timeouts }: Settings): void {
+function checkTimers({ yaml, report }: Draft, { limits, timeouts, websocket }: Settings): void {
   const timers = [
     ['limits', 'drain', limits.drain],
+    ['websocket', 'ping', websocket.ping],
+    ['websocket', 'ping_timeout', websocket.ping_timeout],
     ...Object.entries(timeouts).map(([key, value]) => ['timeouts', key, value] as const),
   ] as const
   for (const [map, key, value] of timers) {

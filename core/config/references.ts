@@ -1,4 +1,5 @@
 /** What gateway.yaml takes from elsewhere: `${VAR}`, `${VAR:-default}` and `file:PATH`. `$${` is a plain `${`. */
+import { hash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { readScalar, type Scalar, type Yaml } from './document.ts'
@@ -8,6 +9,8 @@ export interface Origin {
   readonly env: Readonly<Record<string, string | undefined>>
   /** What `file:` paths are relative to. */
   readonly folder: string
+  /** Is told of every file that was looked at: its path, and the SHA-256 of its bytes, null where it could not be read. */
+  readonly files?: Map<string, string | null>
 }
 
 /** The scalars that held a reference. */
@@ -99,13 +102,20 @@ async function readReferenced(path: string, written: string, place: Place): Prom
     place.report.add(place.offset(0), `${written} cannot be read: ${reason}`, `Its path is relative to ${place.folder}`)
     return null
   }
+  const file = resolve(place.folder, path)
+  place.files?.set(file, null)
   try {
-    const file = resolve(place.folder, path)
     const stats = await stat(file)
     // A device or a pipe may never end.
     if (!stats.isFile()) return fail('it is no file')
-    if (stats.size > largestFile) return fail('it is larger than 1 MiB')
-    const content = (await readFile(file, 'utf8')).replace(/\r?\n$/, '')
+    if (stats.size > largestFile) {
+      // Nobody reads it, so nobody has to know when it changes.
+      place.files?.delete(file)
+      return fail('it is larger than 1 MiB')
+    }
+    const bytes = await readFile(file)
+    place.files?.set(file, hash('sha256', bytes))
+    const content = bytes.toString('utf8').replace(/\r?\n$/, '')
     place.contents.push(content)
     place.report.conceal(content)
     return content

@@ -2,6 +2,9 @@
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { ConfigOf } from '../plugin.ts'
 import { limits } from './limits.ts'
+import { timeouts } from './timeouts.ts'
+import { listenerTls, upstreamTls } from './tls.ts'
+import { websocket } from './websocket.ts'
 
 const log = {
   type: 'object',
@@ -20,69 +23,6 @@ const log = {
       description:
         'The file that lines are appended to, relative to the working directory. SIGUSR2, or POST /log/reopen on the admin listener, opens ' +
         'it anew, for a rotation. Absent: the standard output.',
-    },
-  },
-} as const satisfies JSONSchema
-
-const timeouts = {
-  type: 'object',
-  description: 'How long the gateway waits for an upstream, phase by phase.',
-  additionalProperties: false,
-  default: {},
-  properties: {
-    connect: {
-      type: 'string',
-      format: 'duration',
-      description: 'For a connection, TLS included.',
-      default: '10s',
-    },
-    headers: {
-      type: 'string',
-      format: 'duration',
-      description: 'For the status and headers of the answer. Long, because a model may think before it answers.',
-      default: '600s',
-    },
-    idle: {
-      type: 'string',
-      format: 'duration',
-      description: 'For the next bytes of an answer that has begun.',
-      default: '180s',
-    },
-    hold: {
-      type: 'string',
-      format: 'duration',
-      description:
-        'How long the start of an answer is held, where another upstream could still be asked, until it is known to be ' +
-        'no error. A stream is let go with its first content.',
-      default: '5s',
-    },
-    first_event: {
-      type: 'string',
-      format: 'duration',
-      description:
-        'For the first content of a stream, from its sending; then another upstream may be asked. Absent: no limit.',
-    },
-    heartbeat: {
-      type: 'string',
-      format: 'duration',
-      description:
-        'How long a client that waits for a stream hears nothing before it is sent a comment, which its parser skips. 0s: never.',
-      default: '10s',
-    },
-    first_message: {
-      type: 'string',
-      format: 'duration',
-      description: 'For the first message of a WebSocket whose messages are requests. Absent: 30s.',
-    },
-    between_turns: {
-      type: 'string',
-      format: 'duration',
-      description: 'For the next request of a WebSocket whose messages are requests. Absent: 10m.',
-    },
-    total: {
-      type: 'string',
-      format: 'duration',
-      description: 'For the whole exchange. Absent: no limit.',
     },
   },
 } as const satisfies JSONSchema
@@ -128,9 +68,19 @@ const upstream = {
       description: 'How many exchanges it may have at the same time; needs the plugin concurrency. Absent: no limit.',
     },
     websocket: {
-      type: 'boolean',
-      description: 'Whether it is asked over WebSocket where its API has that; false: by HTTP alone. Absent: yes.',
+      enum: [true, false, 'always'],
+      description:
+        'Whether turns of a WebSocket are asked over WebSocket, where its API has that; always: requests by HTTP too; ' +
+        'false: all by HTTP. Absent: true.',
     },
+    allow_private: {
+      type: 'boolean',
+      description:
+        'Whether the name in its url may lead to this machine or a private network. An address in place of a name, or ' +
+        'localhost, needs no permission; links and metadata services of clouds are never asked.',
+      default: false,
+    },
+    tls: upstreamTls,
   },
 } as const satisfies JSONSchema
 
@@ -189,6 +139,7 @@ export const coreSchema = {
         'port 0 takes a free one. Changing it needs a restart.',
       default: '127.0.0.1:8787',
     },
+    tls: listenerTls,
     admin: {
       description: 'The second listener, for operators; false: there is none. Changing it needs a restart.',
       anyOf: [
@@ -202,6 +153,7 @@ export const coreSchema = {
               description: 'Where operators find health, metrics and what else the gateway tells of itself.',
               default: '127.0.0.1:8788',
             },
+            tls: listenerTls,
             key: {
               type: 'string',
               format: 'secret',
@@ -254,6 +206,14 @@ export const coreSchema = {
     log,
     limits,
     timeouts,
+    transport: {
+      enum: ['lean', 'undici'],
+      description:
+        "The client that speaks HTTP to upstreams: lean, the gateway's own; undici, Node's, which takes twice the CPU. After a change " +
+        'exchanges that are under way end with the one they began with.',
+      default: 'lean',
+    },
+    websocket,
     trusted_proxies: {
       type: 'array',
       items: { type: 'string', format: 'address' },

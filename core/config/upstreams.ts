@@ -4,15 +4,20 @@ import { isBroken, writtenAt, type Draft } from './check.ts'
 import type { Path } from './document.ts'
 import type { Item } from './plugins.ts'
 import { didYouMean } from './problems.ts'
+import { checkHost } from './hosts.ts'
 import type { UpstreamSettings } from './schema.ts'
+import { checkUpstreamTls, readTls } from './tls.ts'
 
 /** Reports what the list has wrong with itself or with the plugins; what its schema refuses is reported elsewhere. */
 export function checkUpstreams(draft: Draft, plugins: readonly Item[]): void {
+  for (const { entry, path } of plugins) if (entry?.providers.length) checkHost(draft, [...path, 'url'])
   const list = draft.yaml.value(['upstreams'])
   const lines = new Map<unknown, number>()
   for (const index of Array.isArray(list) ? list.keys() : []) {
     checkName(draft, ['upstreams', index, 'name'], lines)
     checkProvider(draft, ['upstreams', index, 'provider'], plugins)
+    checkHost(draft, ['upstreams', index, 'url'])
+    checkUpstreamTls(draft, ['upstreams', index])
   }
 }
 
@@ -28,7 +33,8 @@ export function readUpstreams(list: readonly UpstreamSettings[]): {
   }
 }
 
-function readUpstream({ name, provider, url, key, models, priority, slots, websocket }: UpstreamSettings): Upstream {
+function readUpstream(settings: UpstreamSettings): Upstream {
+  const { name, provider, url, key, models, priority, slots, websocket, allow_private: allowsPrivate, tls } = settings
   return Object.freeze({
     name,
     provider,
@@ -38,6 +44,8 @@ function readUpstream({ name, provider, url, key, models, priority, slots, webso
     priority,
     slots: slots ?? null,
     ...(websocket === undefined ? {} : { websocket }),
+    ...(allowsPrivate ? { allowsPrivate } : {}),
+    ...(tls ? { tls: readTls(tls) } : {}),
   })
 }
 

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { watch } from 'chokidar'
+import type { FileHashes } from './load.ts'
 
 export interface WatchOptions {
   /** Milliseconds of quiet before the file is read; an editor makes several events of one save. */
@@ -12,6 +13,8 @@ export interface WatchOptions {
 }
 
 export interface Watch {
+  /** Watches these files as well, in place of those before; given as they were read, so that no change of them is missed. */
+  follow(files: FileHashes): void
   /** Resolves when nothing of it runs any more, the last `onChange` included. */
   close(): Promise<void>
 }
@@ -42,7 +45,16 @@ export async function watchConfig(
   // It may have changed before anyone looked.
   eye.maybe()
   const timer = setInterval(() => eye.look(), poll).unref()
+  const folders = new Set([dirname(path)])
   return {
+    follow(files) {
+      eye.follow(files)
+      for (const folder of new Set([...files.keys()].map((file) => dirname(file)))) {
+        if (!folders.has(folder)) watcher.add(folder)
+        folders.add(folder)
+      }
+      eye.maybe()
+    },
     async close() {
       clearInterval(timer)
       eye.shut()
@@ -59,6 +71,7 @@ class Eye {
   readonly #onChange: () => void | Promise<void>
   readonly #debounce: number
   #seen: string | null
+  #followed: FileHashes = new Map()
   #timer: NodeJS.Timeout | null = null
   #deadline = 0
   #waiting = false
@@ -89,6 +102,10 @@ class Eye {
     this.idle = this.idle.then(() => this.#look())
   }
 
+  follow(files: FileHashes): void {
+    this.#followed = files
+  }
+
   shut(): void {
     this.#open = false
     if (this.#timer) clearTimeout(this.#timer)
@@ -97,13 +114,23 @@ class Eye {
   async #look(): Promise<void> {
     this.#waiting = false
     const hash = await hashOf(this.#path)
-    if (!this.#open || hash === null || hash === this.#seen) return
+    if (!this.#open || hash === null) return
+    if (hash === this.#seen && !(await this.#hasOther())) return
     this.#seen = hash
     try {
       await this.#onChange()
     } catch (error) {
       warn(error)
     }
+  }
+
+  /** Whether a followed file has other bytes than when it was read. One that is missing or empty is being written. */
+  async #hasOther(): Promise<boolean> {
+    for (const [file, before] of this.#followed) {
+      const hash = await hashOf(file)
+      if (hash !== null && hash !== before) return true
+    }
+    return false
   }
 }
 

@@ -6,7 +6,12 @@ import type { Counter, Histogram, Labelled, Metrics } from './metrics.ts'
 export interface ExchangeMetrics {
   ended(exchange: LiveExchange): void
   attempted(exchange: LiveExchange, result: Result): void
+  /** A conversation was lost with its connection: what became of the turn that went on with it. */
+  replayed(outcome: Replayed): void
 }
+
+/** Begun anew and answered; begun anew in vain; no longer known. */
+export type Replayed = 'served' | 'failed' | 'forgotten'
 
 /** Declares them once per process; a reload finds them again. */
 export function exchangeMetrics(metrics: Metrics): ExchangeMetrics {
@@ -35,6 +40,11 @@ export function exchangeMetrics(metrics: Metrics): ExchangeMetrics {
     'Tokens, as far as answers have told them and a plugin wanted to know.',
     ['provider', 'kind'],
   )
+  const replays: Labelled<Counter, 'outcome'> = metrics.counter(
+    'postern_turn_replays_total',
+    'Turns whose conversation was lost with its connection, by what became of them.',
+    ['outcome'],
+  )
   return {
     ended({ facts, status, startedAt }) {
       const provider = facts.provider?.name ?? 'none'
@@ -51,6 +61,7 @@ export function exchangeMetrics(metrics: Metrics): ExchangeMetrics {
       attempts.with({ upstream: name, outcome }).inc()
       firstByte.with({ upstream: name }).observe(result.ms / 1000)
     },
+    replayed: (outcome) => replays.with({ outcome }).inc(),
   }
 }
 

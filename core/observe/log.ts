@@ -80,7 +80,7 @@ export function openLog(options: LogOptions): RootLog {
 
 const lostRecords = 'records of the log were lost: its destination was too slow'
 /** Characters that are gathered before they are written, for at most `longestWait` ms. */
-const gathered = 4096
+const gathered = 64 * 1024
 const longestWait = 200
 /** Characters that wait for a destination which takes nothing more: further records are lost, and counted. */
 const mostWaiting = 8 * 2 ** 20

@@ -2,7 +2,7 @@
 import { holdFor, holdLimit, type Hold, type Verdict } from '../commit.ts'
 import type { Headers, Judgement, Result } from '../plugin.ts'
 import { judgeByStatus, type Dialect, type Unjudged } from '../provider.ts'
-import { answerHeaders } from './headers.ts'
+import type { Flow, Receiver, Sending } from './client.ts'
 import { maskFor, type KeyMask } from './key-mask.ts'
 
 /** Where the bytes of an answer go. */
@@ -31,19 +31,7 @@ export interface Answering {
   forsake?(): void
 }
 
-/** What is sent. `path` is whole: base address, path and query. */
-export interface Sending {
-  readonly method: string
-  readonly path: string
-  readonly headers: Headers
-  readonly body: Buffer | AsyncIterable<Buffer> | null
-}
-
-function nothing(): void {}
 const nothingMore = Buffer.alloc(0)
-
-/** Informational answers to one request: each lets undici wait for its head anew, so that a flood of them would never end. */
-const mostInformational = 64
 
 /** How long an attempt may take before its answer counts as one, in ms. */
 export interface Watch {
@@ -53,11 +41,8 @@ export interface Watch {
   readonly firstEvent: number | null
 }
 
-/**
- * Receives from undici: these are the handler methods that its HTTP/1 client calls itself, so nothing wraps them.
- * The outcome is a value; `result` never rejects.
- */
-export class Attempt implements Answering {
+/** The outcome is a value; `result` never rejects. */
+export class Attempt implements Answering, Receiver {
   readonly framing = 'bytes'
   readonly sending: Sending
   readonly result: Promise<Result>
@@ -68,15 +53,12 @@ export class Attempt implements Answering {
   readonly #dialect: Dialect
   readonly #watch: Watch
   readonly #startedAt = performance.now()
-  #settle: (result: Result) => void = nothing
-  #abort: ((reason: Error) => void) | null = null
-  #aborted: Error | null = null
-  #resume: () => void = nothing
+  #settle!: (result: Result) => void
+  #flow: Flow | null = null
   #hold: Hold | null = null
   #heldSince = 0
   #held: Buffer[] = []
   #announced = -1
-  #informational = 0
   /** Of an error: the key it may repeat. */
   #mask: KeyMask | null = null
   #state: 'asked' | 'arriving' | 'whole' | 'broken' = 'asked'
@@ -106,12 +88,12 @@ export class Attempt implements Answering {
     for (const [at, chunk] of held.entries()) flows = sink.bytes(chunk, this.isWhole && at === held.length - 1)
     if (this.#state === 'whole') sink.whole()
     else if (this.#state === 'broken') sink.broken(this.#error!)
-    else if (flows) this.#resume()
+    else if (flows) this.resume()
   }
 
   /** Goes on after a pause. */
   resume(): void {
-    this.#resume()
+    this.#flow?.resume(this)
   }
 
   /** Nobody wants the answer: a short rest is read, so that the connection can serve again; a long one is cut off. */
@@ -131,9 +113,8 @@ export class Attempt implements Answering {
   /** Breaks the connection, now or as soon as there is one. */
   abort(reason: Error): void {
     if (this.#state === 'whole' || this.#state === 'broken') return
-    this.#aborted ??= reason
-    if (this.#abort) this.#abort(reason)
-    else this.onError(reason)
+    this.onError(reason)
+    this.#flow?.abort(this, reason)
   }
 
   /** The time has come to ask whether anything has taken too long; `now` as `performance.now()` tells it. */
@@ -146,23 +127,16 @@ export class Attempt implements Answering {
     } else if (this.#hold && hold !== null && now - this.#heldSince >= hold) this.#decide(this.#hold.end(false))
   }
 
-  onConnect(abort: (reason: Error) => void): void {
-    this.#abort = abort
-    if (this.#aborted) abort(this.#aborted)
+  onFlow(flow: Flow): void {
+    this.#flow = flow
+    if (this.#state === 'broken') flow.abort(this, this.#error!)
   }
 
-  onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
-    // What is thrown here comes back as the attempt's error, as long as nothing has arrived.
-    if (status < 200) {
-      if (++this.#informational > mostInformational) throw new Error('too many informational answers')
-      return true
-    }
-    const headers = answerHeaders(raw)
+  onHead(status: number, headers: Headers): void {
     if (status >= 400) {
       this.#mask = maskFor(this.sending.headers)
       this.#mask?.hideIn(headers)
     }
-    this.#resume = resume
     this.#state = 'arriving'
     this.head = { status, headers }
     this.#announced = Number(headers['content-length'] ?? -1)
@@ -170,7 +144,6 @@ export class Attempt implements Answering {
     if (hold !== null || firstEvent !== null) this.#hold = holdFor(this.sending.method, status, headers, this.#dialect)
     if (this.#hold) this.#heldSince = performance.now()
     else this.#decide('commit')
-    return true
   }
 
   onData(bytes: Buffer): boolean {

@@ -73,6 +73,11 @@ describe('headers of an answer', () => {
     })
   })
 
+  test('lose what any of several Connection lines names', () => {
+    const headers = answerHeaders(raw('Connection', 'x-hop', 'X-Hop', '1', 'X-Other', '2', 'Connection', 'close'))
+    assert.deepEqual(headers, { 'x-other': '2' })
+  })
+
   test('cannot have their length named away', () => {
     assert.deepEqual(answerHeaders(raw('Connection', 'content-length', 'Content-Length', '5')), {
       'content-length': '5',

@@ -1,41 +1,34 @@
 /**
- * How bytes reach an upstream: the one file that knows http-proxy-3 and undici. http-proxy-3 is the frame; its `stream` pass
- * is ours and drives undici's dispatcher on kept-alive connections, at about half the CPU of the frame's own (see
- * ARCHITECTURE.md, "Transport").
+ * How bytes reach an upstream: the one file that knows http-proxy-3. It is the frame; its `stream` pass is ours, and drives a client with
+ * kept-alive connections: the gateway's own or undici's (see ARCHITECTURE.md, "Transport").
  */
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { createProxyServer } from 'http-proxy-3'
-import { Pool, type Dispatcher } from 'undici'
 import { holdLimit } from '../commit.ts'
 import type { Headers } from '../plugin.ts'
 import type { Tunnel } from '../tunnel.ts'
+import type { Settings } from '../config/schema.ts'
 import type { Attempt } from './attempt.ts'
-
-/** Milliseconds each phase may take. */
-export interface Timeouts {
-  readonly connect: number
-  /** From the request sent to the answer's headers. */
-  readonly headers: number
-  /** Between two pieces of the answer. */
-  readonly idle: number
-}
+import type { HttpClient, Timeouts } from './client.ts'
+import type { Dial } from './dial.ts'
+import { Http1Pool } from './http1-pool.ts'
+import { UndiciClient } from './undici-client.ts'
 
 /** The connections to one origin. */
 export class Connections {
   readonly origin: URL
-  readonly #pool: Pool
-  readonly #timeouts: Timeouts
+  /** Makes every connection, whatever is spoken on it. */
+  readonly dial: Dial
+  readonly #client: HttpClient
 
-  constructor(origin: URL, timeouts: Timeouts) {
+  constructor(origin: URL, timeouts: Timeouts, transport: Settings['transport'], dial: Dial) {
     this.origin = origin
-    this.#timeouts = timeouts
-    this.#pool = new Pool(origin, {
-      connect: { timeout: timeouts.connect },
-      // Long enough to save the next TLS handshake, shorter than what AI APIs and their edges close after (60 s and more).
-      keepAliveTimeout: 30_000,
-      pipelining: 1,
-    })
+    this.dial = dial
+    this.#client =
+      transport === 'undici'
+        ? new UndiciClient(origin, timeouts, dial)
+        : new Http1Pool({ host: origin.host, dial, timeouts })
   }
 
   /** Sends an attempt through the frame. Its outcome, whatever it is, is `attempt.result`. */
@@ -48,21 +41,7 @@ export class Connections {
 
   /** The frame's last pass. */
   dispatch(attempt: Attempt): void {
-    const { method, path, headers, body } = attempt.sending
-    // http-proxy-3's pass deleteLength has announced an empty body for DELETE and OPTIONS.
-    if (body !== null && headers['content-length'] === '0') headers['content-length'] = undefined
-    this.#pool.dispatch(
-      {
-        method,
-        path,
-        headers,
-        body: body as Dispatcher.DispatchOptions['body'], // async iterables are taken, though the type does not say so
-        headersTimeout: this.#timeouts.headers,
-        bodyTimeout: this.#timeouts.idle,
-      },
-      // undici's older form of handler, which its client calls without a wrapper
-      attempt,
-    )
+    this.#client.send(attempt.sending, attempt)
   }
 
   /**
@@ -74,20 +53,29 @@ export class Connections {
     const headers: Headers = { connection: 'Upgrade', upgrade: 'websocket' }
     // A credential that was dropped is undefined, and node:http would not take it.
     for (const name in tunnel.headers) if (tunnel.headers[name] !== undefined) headers[name] = tunnel.headers[name]
-    request.headers = headers
-    request.url = tunnel.path
-    const options: TunnelOptions = {
-      target: this.origin,
-      connectTimeout: this.#timeouts.connect,
-      postern: { tunnel, response, socket },
-    }
-    // In place of the end of the client's socket, which the frame makes of every failure.
-    frame.ws(request, socket, head, options, () => {})
+    // Back into the socket, once: whichever upstream takes the tunnel finds it there.
+    if (head.length > 0) socket.unshift(head)
+    const giveUp = this.dial((error, other) => {
+      if (error) return tunnel.onError(error)
+      request.headers = headers
+      request.url = tunnel.path
+      const options: TunnelOptions = {
+        target: this.origin,
+        agent: handing(other!, this.origin),
+        postern: { tunnel, response, socket },
+      }
+      // In place of the end of the client's socket, which the frame makes of every failure.
+      frame.ws(request, socket, nothing, options, () => {})
+    })
+    tunnel.onSent((reason) => {
+      giveUp()
+      tunnel.onError(reason)
+    })
   }
 
   /** Resolves when every connection is closed; what is still under way is cut off. */
   close(): Promise<void> {
-    return this.#pool.destroy()
+    return this.#client.close()
   }
 }
 
@@ -95,11 +83,19 @@ type FrameOptions = { target: URL; postern: { connections: Connections; attempt:
 
 type TunnelOptions = {
   target: URL
-  connectTimeout: number
+  agent: Agent
   postern: { tunnel: Tunnel; response: ServerResponse; socket: Socket }
 }
 
+/** The frame asks an agent for its connection: this one has it already. */
+function handing(socket: Socket, { protocol }: URL): Agent {
+  const agent = new Agent()
+  return Object.assign(agent, { protocol, createConnection: () => socket })
+}
+
 const frame = createProxyServer({})
+
+const nothing = Buffer.alloc(0)
 
 /** How long a client may take to end its side of a tunnel when the other has ended, in ms. */
 const lingering = 2000

@@ -1,10 +1,16 @@
 /** The upstreams of one gateway: which could be asked for a model, and how each is reached. */
 import type { Config } from '../config/load.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import { tellPool } from '../observe/websockets.ts'
 import type { Upstream } from '../plugin.ts'
 import type { Provider } from '../provider.ts'
 import type { Shared } from '../shared.ts'
+import { dialer, saysItself, type Dial } from './dial.ts'
+import type { Resolve } from './lookup.ts'
+import { fingerprintOf } from './tls.ts'
 import { Connections } from './transport.ts'
-import { WsPool } from './ws-pool.ts'
+import type { LaneLimits } from './ws-lane-spec.ts'
+import { WsPool, type WsPoolOptions } from './ws-pool.ts'
 
 /** Connections to an upstream and what its base address puts before each path. */
 export interface Target {
@@ -18,6 +24,11 @@ export interface Target {
 export interface WebSockets {
   /** The address of a path and query of the upstream's own. */
   url(path: string): URL
+  /** How many connections there may be that are alike. */
+  readonly limits: LaneLimits
+  readonly dial: Dial
+  /** Connections that were dialled in another way, with another certificate say, are never lent in place of these. */
+  readonly way: string
   /** The pool that all upstreams have in common, kept open at the least until it is released; it outlives a reload. */
   hold(): Promise<HeldPool>
   /** The upstream has said that it has no WebSocket: until then (`performance.now()`) it is asked by HTTP. */
@@ -34,6 +45,8 @@ type Serves = (model: string) => boolean
 export class Upstreams {
   readonly #config: Config
   readonly #shared: Shared
+  readonly #metrics: Metrics
+  readonly #resolve: Resolve | undefined
   readonly #keys = new Map<string, Promise<Connections>>()
   /** What plugins have offered, each its own list. */
   readonly #offered = new Map<string, readonly Upstream[]>()
@@ -41,9 +54,12 @@ export class Upstreams {
   #pool: Promise<{ readonly key: string }> | null = null
   #byProvider: ReadonlyMap<string, Served>
 
-  constructor(config: Config, shared: Shared) {
+  /** `resolve`: how names become addresses, where it is not by the system. */
+  constructor(config: Config, shared: Shared, metrics: Metrics, resolve?: Resolve) {
     this.#config = config
     this.#shared = shared
+    this.#metrics = metrics
+    this.#resolve = resolve
     this.#byProvider = served(config.upstreams)
   }
 
@@ -73,7 +89,7 @@ export class Upstreams {
     const known = this.#targets.get(upstream)
     if (known) return known
     // The loader refuses an upstream where neither has an address.
-    const opening = this.#open(upstream.url ?? provider.url!, provider).then((target) => {
+    const opening = this.#open(upstream, upstream.url ?? provider.url!, provider).then((target) => {
       this.#targets.set(upstream, target)
       return target
     })
@@ -87,39 +103,75 @@ export class Upstreams {
     await Promise.all(keys.map((key) => this.#shared.release(key)))
   }
 
-  async #open(address: URL, { dialect }: Provider): Promise<Target> {
-    const { timeouts } = this.#config.settings
-    const key = `connections ${address.origin} ${timeouts.connect} ${timeouts.headers} ${timeouts.idle}`
+  async #open(upstream: Upstream, address: URL, { dialect }: Provider): Promise<Target> {
+    const { timeouts, transport, websocket } = this.#config.settings
+    const { connect, headers, idle } = timeouts
+    const { max, min_idle: minIdle, max_idle: maxIdle, queue, utilization } = websocket.pool
+    const allowsPrivate = upstream.allowsPrivate === true || (saysItself(address) && this.#isOfTheFile(upstream))
+    const tls = address.protocol === 'https:' ? (upstream.tls ?? null) : null
+    const way = `${allowsPrivate ? 'anywhere' : 'public'} ${fingerprintOf(tls)}`
+    const key = `connections ${transport} ${address.origin} ${connect} ${headers} ${idle} ${way}`
     let opening = this.#keys.get(key)
     if (!opening) {
       opening = this.#shared.take(
         key,
-        () => new Connections(new URL(address.origin), timeouts),
+        () => {
+          const origin = new URL(address.origin)
+          const options = { timeout: connect, allowsPrivate, tls, resolve: this.#resolve }
+          return new Connections(origin, timeouts, transport, dialer(origin, options))
+        },
         (open) => open.close(),
       )
       this.#keys.set(key, opening)
     }
+    const connections = await opening
     const websockets: WebSockets = {
+      dial: connections.dial,
+      way,
       url: (path) => new URL(path, address.origin.replace(/^http/, 'ws')),
+      limits: { max, minIdle, maxIdle, queue, utilization },
       hold: () => this.#holdPool(),
       absentUntil: 0,
     }
-    return { connections: await opening, pathOf: joiner(address.pathname, dialect.version ?? ''), websockets }
+    return { connections, pathOf: joiner(address.pathname, dialect.version ?? ''), websockets }
+  }
+
+  /** Whether its address was written by whoever wrote gateway.yaml: there, or as the address of its provider. */
+  #isOfTheFile(upstream: Upstream): boolean {
+    return upstream.url === null || this.#config.upstreams.includes(upstream)
   }
 
   /** The gateway holds it too: connections wait in it for sessions to come. */
   async #holdPool(): Promise<HeldPool> {
-    const { connect } = this.#config.settings.timeouts
-    const key = `websockets ${connect}`
-    const take = () =>
-      this.#shared.take(
-        key,
-        () => new WsPool({ handshakeTimeout: connect, acquireTimeout: connect + 2000 }),
-        (open) => open.close(),
-      )
+    const options = poolOptions(this.#config.settings)
+    const key = `websockets ${JSON.stringify(options)}`
+    const open = () => {
+      const pool = new WsPool(options)
+      return { pool, untell: tellPool(pool, this.#metrics) }
+    }
+    const take = async () => {
+      const { pool } = await this.#shared.take(key, open, async (it) => {
+        await it.pool.close()
+        it.untell()
+      })
+      return pool
+    }
     this.#pool ??= take().then((pool) => ({ key, pool }))
     const pool = await take()
     return { pool, release: () => void this.#shared.release(key) }
+  }
+}
+
+/** What all of its connections have in common: where one of these changes, a pool of its own is opened beside the one before. */
+function poolOptions({ timeouts: { connect }, websocket }: Config['settings']): Partial<WsPoolOptions> {
+  return {
+    handshakeTimeout: connect,
+    acquireTimeout: connect + 2000,
+    maxPayload: websocket.message,
+    isCompressed: websocket.compress_upstreams,
+    pingEvery: websocket.ping,
+    pingTimeout: websocket.ping_timeout,
+    maxAge: websocket.pool.max_age,
   }
 }
 

@@ -11,6 +11,7 @@ interface Opening extends Omit<Handshake, 'onClosed'> {
   /** Milliseconds for the handshake. */
   readonly timeout: number
   readonly maxPayload: number
+  readonly isCompressed: boolean
 }
 
 export class SessionAttempt implements Answering {
@@ -23,11 +24,11 @@ export class SessionAttempt implements Answering {
   readonly #judge: (result: Unjudged) => Judgement
   readonly #startedAt = performance.now()
 
-  constructor(dialect: Dialect, { timeout, maxPayload, ...to }: Opening) {
+  constructor(dialect: Dialect, { timeout, maxPayload, isCompressed, ...to }: Opening) {
     this.#judge = dialect.judge ?? judgeByStatus
     this.#dialing = dial(
       { ...to, onClosed() {} },
-      { handshakeTimeout: timeout, closeTimeout: 2000, maxPayload, isCompressed: false, socket: {} },
+      { handshakeTimeout: timeout, closeTimeout: 2000, maxPayload, isCompressed },
       systemClock,
     )
     this.result = this.#dialing.opened.then(

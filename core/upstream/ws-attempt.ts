@@ -16,6 +16,14 @@ export interface TurnSpeech {
   readonly timeouts: { readonly headers: number; readonly idle: number }
 }
 
+/** What can be done where a connection turns out to be no use, before the turn has been answered by a single event. */
+export interface Recovery {
+  /** A connection that had served before has ended without a word; null: nothing can be done. */
+  readonly again: (() => void) | null
+  /** The upstream says that this is no more: what to do, or null where nothing can be done. */
+  lost(what: 'connection' | 'response'): (() => void) | null
+}
+
 /** A turn's events are no HTTP answer: whoever looks at its head sees what the same answer would have by HTTP. */
 const headers: Headers = Object.freeze({ 'content-type': 'text/event-stream; charset=utf-8' })
 
@@ -28,8 +36,8 @@ export class WsAttempt implements Answering, Listener {
   readonly #startedAt = performance.now()
   #settle: (result: Result) => void = () => {}
   #lease: Lease | null = null
-  /** Another connection for a turn that a stale one did not take; null: there is none, or it has been used. */
-  #again: (() => void) | null = null
+  /** For a turn that its connection did not take; null: there is none, or it has been used. */
+  #recovery: Recovery | null = null
   #state: 'asked' | 'arriving' | 'whole' | 'broken' = 'asked'
   #isHeld: boolean
   #heldSince = 0
@@ -49,11 +57,12 @@ export class WsAttempt implements Answering, Listener {
     })
   }
 
-  /** Sends the message. `again` is called where a connection that had served before ends without a word. */
-  begin(lease: Lease, message: Buffer, again: (() => void) | null): void {
+  /** Sends the message; where a recovery takes place, it is called again with another lease. */
+  begin(lease: Lease, message: Buffer, recovery: Recovery | null): void {
     if (this.#state !== 'asked') return lease.return()
     this.#lease = lease
-    this.#again = lease.isReused ? again : null
+    this.#recovery = recovery
+    this.#flows = true
     this.#heardAt = performance.now()
     lease.send(message, false)
     lease.listen(this)
@@ -70,10 +79,10 @@ export class WsAttempt implements Answering, Listener {
 
   onMessage(data: Buffer): void {
     if (this.#state === 'whole' || this.#state === 'broken') return
-    this.#state = 'arriving'
-    this.#again = null
     this.#heardAt = performance.now()
     const isLast = this.#speech.turns.ends(data)
+    if (isLast && this.head === null && this.#recovers(data)) return
+    this.#state = 'arriving'
     if (this.#sink) {
       if (isLast) this.#end(data)
       if (!this.#sink.bytes(data, isLast)) this.#pause()
@@ -88,14 +97,8 @@ export class WsAttempt implements Answering, Listener {
   }
 
   onClose(code: number, reason: string, fault: Fault | null): void {
-    const again = this.#again
-    if (this.#state === 'asked' && again) {
-      this.#lease?.markBroken()
-      this.#lease = null
-      this.#again = null
-      again()
-      return
-    }
+    const again = this.#state === 'asked' && this.#lease?.isReused ? this.#recovery?.again : null
+    if (again) return this.#beginAgain(again)
     const message = `the upstream closed the WebSocket with ${code}${reason === '' ? '' : ` (${reason})`}`
     this.#break(Object.assign(new Error(message, { cause: fault ?? undefined }), { code: fault?.code ?? 'WS_CLOSED' }))
   }
@@ -157,6 +160,26 @@ export class WsAttempt implements Answering, Listener {
     else if (this.#heldSince === 0) this.#heldSince = performance.now()
   }
 
+  /** Whether the turn was lost before it began, and is asked again. */
+  #recovers(event: Buffer): boolean {
+    const lost = this.#speech.turns.lost?.(event) ?? null
+    const again = lost && this.#recovery?.lost(lost)
+    if (!again) return false
+    this.#beginAgain(again)
+    return true
+  }
+
+  #beginAgain(again: () => void): void {
+    this.#lease?.markBroken()
+    this.#lease = null
+    this.#recovery = null
+    this.#state = 'asked'
+    this.#held = []
+    this.#heldBytes = 0
+    this.#heldSince = 0
+    again()
+  }
+
   #commit(): void {
     this.head = { status: 200, headers }
     this.#answer(200, headers, null)
@@ -166,7 +189,12 @@ export class WsAttempt implements Answering, Listener {
   #end(last: Buffer): void {
     this.#state = 'whole'
     const seen = this.#speech.dialect.firstEvent?.(last)
-    const isFit = typeof seen !== 'object' || (seen.status < 500 && seen.status !== 401 && seen.status !== 429)
+    const isFit =
+      typeof seen !== 'object' ||
+      (seen.status < 500 &&
+        seen.status !== 401 &&
+        seen.status !== 429 &&
+        this.#speech.turns.lost?.(last) !== 'connection')
     if (isFit && !this.#isForsaken) this.#lease?.return()
     else this.#lease?.markBroken()
     this.#lease = null

@@ -10,6 +10,7 @@ import {
   until,
   wsUpstream,
 } from '../../test/conformance/websocket-upstream.ts'
+import { dialer } from './dial.ts'
 import { systemClock } from './ws-clock.ts'
 
 describe('messages', () => {
@@ -211,8 +212,9 @@ describe('the time of the last use', () => {
     const { dial } = await import('./ws-dial.ts')
     const clock = new ManualClock()
     const { promise: closed, resolve: onClosed } = Promise.withResolvers<void>()
-    const options = { handshakeTimeout: 1e9, closeTimeout: 1000, maxPayload: 1024, isCompressed: false, socket: {} }
-    const to = { id: 'o/1', url: upstream.url, headers: {}, protocols: [], onClosed }
+    const options = { handshakeTimeout: 1e9, closeTimeout: 1000, maxPayload: 1024, isCompressed: false }
+    const way = dialer(upstream.url, { timeout: 1000, allowsPrivate: true })
+    const to = { id: 'o/1', url: upstream.url, dial: way, headers: {}, protocols: [], onClosed }
     const connection = await dial(to, options, clock).opened
     const opened = clock.now()
     const seen: number[] = []

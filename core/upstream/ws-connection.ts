@@ -43,6 +43,9 @@ export class WsConnection {
   readonly headers: Readonly<Headers>
   /** The subprotocol that the upstream chose, or ''. */
   readonly protocol: string
+  /** Messages that came, and that were sent. */
+  heard = 0
+  said = 0
   readonly #ws: WebSocket
   readonly #tcp: Socket
   readonly #clock: Clock
@@ -160,6 +163,7 @@ export class WsConnection {
    */
   send(data: Buffer | string, isBinary: boolean): boolean {
     if (!this.isOpen) return false
+    this.said++
     this.#ws.send(data, isBinary ? binary : text, this.#sent)
     if (this.#ws.bufferedAmount > highMark) this.#isFull = true
     return !this.#isFull
@@ -225,6 +229,7 @@ export class WsConnection {
   }
 
   #message = (data: Buffer, isBinary: boolean): void => {
+    this.heard++
     if (this.#listener !== null) this.#listener.onMessage(data, isBinary)
     else if (this.#isLent) {
       this.#held.push({ data, isBinary })

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { createServer, type AddressInfo, type LookupFunction, type Socket } from 'node:net'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { laneOf, testPool, until, wsUpstream } from '../../test/conformance/websocket-upstream.ts'
+import { dialer } from './dial.ts'
+import type { Resolve } from './lookup.ts'
 import { type UpgradeRefused, WsError } from './ws-errors.ts'
 
 describe('an upstream that answers the upgrade with HTTP', () => {
@@ -135,18 +137,18 @@ describe('a handshake', () => {
     lease.return()
   })
 
-  test('finds its address as the options say', async () => {
+  test('finds its address as its lane says', async () => {
     await using upstream = await wsUpstream()
     const asked: string[] = []
-    const lookup: LookupFunction = (name, options, found) => {
+    const resolve: Resolve = (name, done) => {
       asked.push(name)
-      if (options.all) found(null, [{ address: '127.0.0.1', family: 4 }])
-      else found(null, '127.0.0.1', 4)
+      done(null, ['127.0.0.1'])
     }
-    await using rig = testPool({ socket: { lookup } })
+    await using rig = testPool()
     const url = new URL(upstream.url)
     url.hostname = 'api.example'
-    const lease = await rig.pool.acquire(laneOf({ url }))
+    const dial = dialer(url, { timeout: 1000, allowsPrivate: true, resolve })
+    const lease = await rig.pool.acquire(laneOf({ url }, { dial }))
     assert.deepEqual(asked, ['api.example'])
     assert.equal(upstream.requests[0]!.headers.host, url.host)
     lease.return()

@@ -1,11 +1,12 @@
 /** Opens WebSocket connections: the handshake with its time limit, and what an upstream answers instead of one. */
 import type { IncomingMessage } from 'node:http'
-import type { LookupFunction } from 'node:net'
 import { WebSocket, type ClientOptions } from 'ws'
 import type { Headers } from '../plugin.ts'
+import type { Dial } from './dial.ts'
 import { requestHeaders } from './headers.ts'
 import type { Clock } from './ws-clock.ts'
 import { WsConnection } from './ws-connection.ts'
+import { offered } from './ws-deflate.ts'
 import { UpgradeRefused, WsError } from './ws-errors.ts'
 
 /** How connections are opened; the same for all of a pool. */
@@ -16,20 +17,15 @@ export interface DialOptions {
   readonly closeTimeout: number
   /** Bytes of the longest message that is taken; a longer one ends the connection with 1009. */
   readonly maxPayload: number
-  /** Whether permessage-deflate is offered: without context takeover, so that an idle connection holds no window. */
+  /** Whether permessage-deflate is offered; `ws-deflate.ts` says what it costs. */
   readonly isCompressed: boolean
-  /** How the socket is made: a lookup, an agent (a proxy), certificates. */
-  readonly socket: SocketOptions
-}
-
-export type SocketOptions = Pick<ClientOptions, 'agent' | 'ca' | 'cert' | 'key' | 'createConnection' | 'family'> & {
-  /** As for node:net; the place to check what a name resolves to. */
-  lookup?: LookupFunction
 }
 
 export interface Handshake {
   readonly id: string
   readonly url: URL
+  /** Makes the connection, TLS included. */
+  readonly dial: Dial
   readonly headers: Readonly<Headers>
   readonly protocols: readonly string[]
   /** The socket is closed, whether it was ever a connection or not. */
@@ -47,19 +43,11 @@ export interface Dialing {
 /** An answer to an upgrade is an error in a few lines; the rest of a longer one is not read. */
 const refusalLimit = 64 * 1024
 
-/** Messages from 1 KiB on are worth deflating; ten at once, so that a burst does not take the whole thread pool. */
-const deflate = {
-  clientNoContextTakeover: true,
-  serverNoContextTakeover: true,
-  threshold: 1024,
-  concurrencyLimit: 10,
-} as const
-
 /** Begins a handshake. */
 export function dial(to: Handshake, options: DialOptions, clock: Clock): Dialing {
   let give = (_reason: Error): void => {}
   const opened = new Promise<WsConnection>((resolve, reject) => {
-    const ws = begin(to, options)
+    const { ws, giveUp } = begin(to, options)
     let response: IncomingMessage | null = null
     let isSettled = false
     const settle = (): boolean => {
@@ -71,6 +59,7 @@ export function dial(to: Handshake, options: DialOptions, clock: Clock): Dialing
     give = (reason) => {
       if (!settle()) return
       reject(reason)
+      giveUp()
       ws.terminate()
     }
     const cancel = clock.after(options.handshakeTimeout, () =>
@@ -95,9 +84,15 @@ export function dial(to: Handshake, options: DialOptions, clock: Clock): Dialing
 }
 
 /** An address or a subprotocol that ws does not take is an error at once; there never was a socket. */
-function begin(to: Handshake, options: DialOptions): WebSocket {
+function begin(to: Handshake, options: DialOptions): { readonly ws: WebSocket; readonly giveUp: () => void } {
+  let giveUp = (): void => {}
+  const createConnection = (_options: unknown, connected: Parameters<Dial>[0]): void => {
+    giveUp = to.dial(connected)
+  }
   try {
-    return new WebSocket(to.url, [...to.protocols], clientOptions(to, options))
+    // As node:http has it, the connection may come later, by the callback; the types of ws do not know that.
+    const given = { ...clientOptions(to, options), createConnection } as unknown as ClientOptions
+    return { ws: new WebSocket(to.url, [...to.protocols], given), giveUp: () => giveUp() }
   } catch (error) {
     to.onClosed()
     throw error
@@ -107,11 +102,10 @@ function begin(to: Handshake, options: DialOptions): WebSocket {
 function clientOptions(to: Handshake, options: DialOptions): ClientOptions {
   // closeTimeout came to ws after its types were written.
   const given: ClientOptions & { closeTimeout: number } = {
-    ...options.socket,
     headers: handshakeHeaders(to.headers),
     maxPayload: options.maxPayload,
     closeTimeout: options.closeTimeout,
-    perMessageDeflate: options.isCompressed ? deflate : false,
+    perMessageDeflate: options.isCompressed ? offered : false,
     followRedirects: false,
   }
   return given
@@ -125,6 +119,9 @@ function handshakeHeaders(headers: Readonly<Headers>): Record<string, string> {
 }
 
 function refusal(answer: IncomingMessage, give: (reason: Error) => void): void {
+  // Node takes a 101 whose Upgrade or Connection is missing for an answer as any other: passed on, the client would switch.
+  if (answer.statusCode === 101)
+    return give(new WsError('HANDSHAKE_BROKEN', 'the upstream answered 101 without Upgrade and Connection'))
   const chunks: Buffer[] = []
   let size = 0
   const done = (): void =>

@@ -10,6 +10,8 @@ export type WsErrorCode =
   | 'CONNECTION_UNAVAILABLE'
   /** The upstream took the connection and did not finish the handshake in time. */
   | 'HANDSHAKE_TIMEOUT'
+  /** The upstream answered the upgrade with a 101 that names no WebSocket. */
+  | 'HANDSHAKE_BROKEN'
   /** The upstream answered the upgrade with HTTP: see `UpgradeRefused`. */
   | 'UPGRADE_REFUSED'
   /** The credential of this lane has been replaced. */

@@ -1,6 +1,7 @@
 /** Which connections are alike: a lane holds those that any session of it may be lent. */
 import { createHash } from 'node:crypto'
 import type { Headers } from '../plugin.ts'
+import { dialer, saysItself, type Dial } from './dial.ts'
 
 export interface LaneLimits {
   /** Connections, idle or lent, and handshakes under way; one whose closing has begun does not count. */
@@ -22,6 +23,7 @@ export const laneDefaults: LaneLimits = { max: 128, minIdle: 0, maxIdle: 12, uti
 export interface LaneSpec {
   readonly upstream: string
   readonly url: URL
+  readonly dial: Dial
   /** Neutral: nothing in them may belong to one session, for the connection will serve others. */
   readonly headers: Readonly<Headers>
   readonly protocols: readonly string[]
@@ -33,6 +35,9 @@ export interface LaneSpec {
 export interface LaneOptions {
   readonly upstream: string
   readonly url: URL
+  /** How it is reached, and a text that differs where that does. Absent: as an address of gateway.yaml would be. */
+  readonly dial?: Dial
+  readonly way?: string
   /**
    * What the upstream knows the caller by: token and account. Where it is another one, no connection is shared, even if all
    * of the headers are the same.
@@ -44,11 +49,12 @@ export interface LaneOptions {
 }
 
 export function laneSpec(options: LaneOptions): LaneSpec {
-  const { upstream, url, credential, headers = {}, protocols = [] } = options
+  const { upstream, url, way = '', credential, headers = {}, protocols = [] } = options
+  const dial = options.dial ?? dialer(url, { timeout: 10_000, allowsPrivate: saysItself(url) })
   const limits = { ...laneDefaults, ...options.limits }
-  const alike = [upstream, url.href, credential, Object.entries(headers).toSorted(byName), protocols]
+  const alike = [upstream, url.href, way, credential, Object.entries(headers).toSorted(byName), protocols]
   const key = createHash('sha256').update(JSON.stringify(alike)).digest('base64url')
-  return { upstream, url, headers, protocols, limits, key }
+  return { upstream, url, dial, headers, protocols, limits, key }
 }
 
 function byName([one]: [string, unknown], [other]: [string, unknown]): number {

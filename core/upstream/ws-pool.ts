@@ -6,12 +6,11 @@
  * has pinned, or had opened with headers of its own, is lent to that session alone and closed when the session ends.
  */
 import { systemClock, type Clock } from './ws-clock.ts'
-import type { SocketOptions } from './ws-dial.ts'
 import { WsError } from './ws-errors.ts'
 import { Lane, type LaneHost } from './ws-lane.ts'
 import type { LaneSpec } from './ws-lane-spec.ts'
 import type { Lease, Member } from './ws-member.ts'
-import { zeroCounters, type WsStats } from './ws-stats.ts'
+import { sum, zeroCounters, zeroNow, type WsCounters, type WsStats } from './ws-stats.ts'
 import { inParallel, Worker } from './ws-sweep.ts'
 import type { Asked } from './ws-waiter.ts'
 
@@ -25,7 +24,6 @@ export interface WsPoolOptions {
   readonly maxPayload: number
   /** Whether permessage-deflate is offered. */
   readonly isCompressed: boolean
-  readonly socket: SocketOptions
   /** From opening to the end of an idle connection: OpenAI ends its own after as long. */
   readonly maxAge: number
   readonly checkAfter: number
@@ -44,7 +42,6 @@ const defaults: WsPoolOptions = {
   closeTimeout: 2_000,
   maxPayload: 16 * 1024 * 1024,
   isCompressed: false,
-  socket: {},
   maxAge: 60 * 60_000,
   checkAfter: 90_000,
   pingTimeout: 2_000,
@@ -57,12 +54,13 @@ const defaults: WsPoolOptions = {
 
 export class WsPool {
   readonly #options: WsPoolOptions
-  readonly #counters = zeroCounters()
+  /** By upstream. */
+  readonly #counters = new Map<string, WsCounters>()
   readonly #lanes = new Map<string, Lane>()
   /** Lanes that lend nothing any more and have connections out. */
   readonly #retired = new Set<Lane>()
   readonly #owners = new Map<string, Member>()
-  readonly #host: LaneHost
+  readonly #host: Omit<LaneHost, 'counters'>
   readonly #pinger: Worker
   readonly #cleaner: Worker
   #sockets = 0
@@ -75,7 +73,6 @@ export class WsPool {
     this.#options = all
     this.#host = {
       clock: all.clock,
-      counters: this.#counters,
       handshake: all,
       acquireTimeout: all.acquireTimeout,
       pingTimeout: all.pingTimeout,
@@ -114,19 +111,27 @@ export class WsPool {
     member?.home.unpin(member)
   }
 
+  /** Of all upstreams together. */
   stats(): WsStats {
-    const now = { lanes: this.#lanes.size, idle: 0, pinned: 0, leased: 0, dialing: 0, waiting: 0 }
-    for (const lanes of [this.#lanes.values(), this.#retired]) {
-      for (const lane of lanes) {
-        now.idle += lane.idle.length
-        now.pinned += lane.pinned.length
-        now.leased += lane.leased
-        now.dialing += lane.queue.dialing
-        now.waiting += lane.queue.length
-        for (const member of lane.members.values()) now.waiting += member.waiting.length
-      }
+    return sum(this.statsByUpstream().values())
+  }
+
+  /** Of every upstream that was ever asked for. */
+  statsByUpstream(): ReadonlyMap<string, WsStats> {
+    const now = new Map([...this.#counters.keys()].map((upstream) => [upstream, zeroNow()]))
+    for (const lane of this.#lanes.values()) now.get(lane.spec.upstream)!.lanes++
+    for (const lane of this.#all()) {
+      const here = now.get(lane.spec.upstream)!
+      here.idle += lane.idle.length
+      here.pinned += lane.pinned.length
+      here.leased += lane.leased
+      here.dialing += lane.queue.dialing
+      here.waiting += lane.queue.length
+      for (const member of lane.members.values()) here.waiting += member.waiting.length
     }
-    return { ...this.#counters, ...now }
+    return new Map(
+      [...this.#counters].map(([upstream, counters]) => [upstream, { ...counters, ...now.get(upstream)! }]),
+    )
   }
 
   /**
@@ -159,9 +164,22 @@ export class WsPool {
       if (!unused) return new WsError('TOO_MANY_LANES', `${this.#lanes.size} kinds of connections are in use`)
       this.#retire(unused)
     }
-    const lane = new Lane(spec, this.#host)
+    const lane = new Lane(spec, { ...this.#host, counters: this.#countersOf(spec.upstream) })
     this.#lanes.set(spec.key, lane)
     return lane
+  }
+
+  #countersOf(upstream: string): WsCounters {
+    const known = this.#counters.get(upstream)
+    if (known) return known
+    const counters = zeroCounters()
+    this.#counters.set(upstream, counters)
+    return counters
+  }
+
+  *#all(): Iterable<Lane> {
+    yield* this.#lanes.values()
+    yield* this.#retired
   }
 
   #retire(
@@ -186,26 +204,25 @@ export class WsPool {
   /** Every idle connection that has been silent since the sweep before, and the lent ones in passing. */
   async #pingAll(): Promise<void> {
     const { clock, pingEvery, pingsAtOnce, pingTimeout } = this.#options
-    const silent: Member[] = []
+    const silent: { readonly member: Member; readonly counters: WsCounters }[] = []
     const since = clock.now() - pingEvery / 2
-    for (const lanes of [this.#lanes.values(), this.#retired]) {
-      for (const lane of lanes) {
-        for (const member of lane.members.values()) {
-          if (member.state === 'leased') {
-            if (member.connection.probe()) continue
-            this.#counters.pingTimeouts++
-            member.connection.terminate()
-          } else if (member.isFree && member.connection.lastHeard <= since) silent.push(member)
-        }
+    for (const { members, host } of this.#all()) {
+      const { counters } = host
+      for (const member of members.values()) {
+        if (member.state === 'leased') {
+          if (member.connection.probe()) continue
+          counters.pingTimeouts++
+          member.connection.terminate()
+        } else if (member.isFree && member.connection.lastHeard <= since) silent.push({ member, counters })
       }
     }
-    await inParallel(silent, pingsAtOnce, async (member) => {
+    await inParallel(silent, pingsAtOnce, async ({ member, counters }) => {
       // It may have been lent, or closed, while it stood in line.
       if (!member.isFree) return
-      this.#counters.pings++
+      counters.pings++
       if (await member.connection.ping(pingTimeout)) return
       if (!member.isFree) return
-      this.#counters.pingTimeouts++
+      counters.pingTimeouts++
       member.home.evict(member, true)
     })
   }

@@ -204,6 +204,7 @@ export class Queue {
     const to = {
       id: host.nextId(spec.upstream),
       url: spec.url,
+      dial: spec.dial,
       headers: own ? { ...spec.headers, ...own } : spec.headers,
       protocols: spec.protocols,
       onClosed: host.socketClosed,
@@ -220,7 +221,10 @@ export class Queue {
         this.#dialing.delete(dialing)
         host.counters.dialFailures++
         if (waiter === null) this.#warmer.failed(host.clock.now())
-        else this.fail(waiter, error)
+        else {
+          if (!waiter.isSettled) host.counters.failed++
+          this.fail(waiter, error)
+        }
         this.serve()
       },
     )

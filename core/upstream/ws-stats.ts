@@ -20,6 +20,8 @@ export interface WsCounters {
   timeouts: number
   cancelled: number
   unavailable: number
+  /** Those whose handshake failed. */
+  failed: number
   /** Idle connections that the pool closed: for age, surplus, silence, a stray message, or to make room. */
   evicted: number
   /** Idle connections that the upstream closed. */
@@ -41,6 +43,23 @@ export interface WsStats extends WsCounters {
   readonly waiting: number
 }
 
+/** What is there now, without what has been counted. */
+export type WsNow = Omit<WsStats, keyof WsCounters>
+
+export function zeroNow(): { -readonly [name in keyof WsNow]: number } {
+  return { lanes: 0, idle: 0, pinned: 0, leased: 0, dialing: 0, waiting: 0 }
+}
+
+/** All of them together. */
+export function sum(all: Iterable<WsStats>): WsStats {
+  const total: Record<keyof WsStats, number> = { ...zeroCounters(), ...zeroNow() }
+  for (const one of all) {
+    // `zeroCounters` and `zeroNow` have every key there is.
+    for (const name of Object.keys(total) as (keyof WsStats)[]) total[name] += one[name]
+  }
+  return total
+}
+
 export function zeroCounters(): WsCounters {
   return {
     acquired: 0,
@@ -56,6 +75,7 @@ export function zeroCounters(): WsCounters {
     timeouts: 0,
     cancelled: 0,
     unavailable: 0,
+    failed: 0,
     evicted: 0,
     lost: 0,
     pings: 0,

@@ -8,7 +8,14 @@ import { sealerOf } from './seal.ts'
 const nothing = () => {}
 const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 const sealer = sealerOf(['a secret of the bench, long enough to be one'])
-const options = { providers: {}, namedBy: 'id', taken: new Set<string>(), sealer, ungrouped: 'everyone' } as const
+const options = {
+  providers: {},
+  namedBy: 'id',
+  taken: new Set<string>(),
+  sealer,
+  ungrouped: 'everyone',
+  allowsPrivate: false,
+} as const
 
 /** Accounts in ten groups; `resting`: one of them rests. */
 const rowsOf = (count: number, resting: boolean): AccountRow[] =>

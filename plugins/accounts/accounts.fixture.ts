@@ -67,7 +67,11 @@ export function before(url: string, accounts: object = {}, more: Partial<Gateway
 }
 
 export function options(url: string, accounts: object = {}, more: Partial<GatewayOptions> = {}): GatewayOptions {
-  return { database: url, plugins: ['openai', caller, { accounts: { secrets: [secret], ...accounts } }], ...more }
+  return {
+    database: url,
+    plugins: ['openai', caller, { accounts: { secrets: [secret], allow_private: true, ...accounts } }],
+    ...more,
+  }
 }
 
 /** Asks the gateway for a completion. */

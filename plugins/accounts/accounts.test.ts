@@ -18,6 +18,19 @@ describe('accounts of the database', () => {
     assert.equal(upstream.asked[0]?.headers.authorization, 'Bearer key-one')
   })
 
+  for (const host of ['127.0.0.1', 'localhost']) {
+    test(`are not asked at ${host} without permission, for a row of the database is not gateway.yaml`, async () => {
+      await using db = await records()
+      await using upstream = await fakeUpstream(json(200, { ok: true }))
+      await db.add('one', { url: upstream.url.replace('127.0.0.1', host) })
+      await using gw = await before(db.url, { allow_private: false })
+      assert.match(await (await askUntil(gw, 502)).text(), /does not dial: it is loopback/)
+      assert.equal(await upstream.connections(), 0)
+      assert.deepEqual(await gw.reload(options(db.url, { allow_private: true })), [])
+      await askUntil(gw, 200)
+    })
+  }
+
   test('are asked by their priority, for the models they serve, beside the upstreams of gateway.yaml', async () => {
     await using db = await records()
     await using own = await fakeUpstream(json(200, { from: 'gateway.yaml' }))
@@ -96,7 +109,7 @@ describe('accounts of the database', () => {
       }),
     })
     await using gw = await gateway(
-      options(db.url, {}, { plugins: ['openai', { accounts: { secrets: [secret] } }, watcher] }),
+      options(db.url, {}, { plugins: ['openai', { accounts: { secrets: [secret], allow_private: true } }, watcher] }),
     )
     const look = async () => {
       await until(async () => {
@@ -163,7 +176,11 @@ describe('accounts of the database', () => {
   test('without an address, of a provider without one, are passed over', async () => {
     await using db = await records()
     await db.add('one', { platform: 'antigravity' })
-    await using gw = await before(db.url, {}, { plugins: ['antigravity', { accounts: { secrets: [secret] } }] })
+    await using gw = await before(
+      db.url,
+      {},
+      { plugins: ['antigravity', { accounts: { secrets: [secret], allow_private: true } }] },
+    )
     const path = '/antigravity/v1/messages'
     const body = JSON.stringify({ model: 'm', max_tokens: 1, messages: [] })
     const headers = { 'content-type': 'application/json' }
@@ -186,7 +203,7 @@ describe('an operator’s word', () => {
         return {}
       },
     })
-    const plugins = ['openai', listener, { accounts: { secrets: [secret] } }]
+    const plugins = ['openai', listener, { accounts: { secrets: [secret], allow_private: true } }]
     await using gw = await gateway(options(db.url, {}, { plugins }))
     await until(async () => (await ask(gw)).status === 502)
     await restAccount(db.db, 'one', 60_000, 'x')

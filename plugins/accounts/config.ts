@@ -40,6 +40,12 @@ export const config = {
       default: 'everyone',
       description: 'Whom accounts without a group serve: everyone, or only callers without a group.',
     },
+    allow_private: {
+      type: 'boolean',
+      default: false,
+      description:
+        "Whether accounts may have addresses of this machine or a private network, be it by name or literally. A cloud's metadata service is never one of them.",
+    },
     health: {
       type: 'object',
       additionalProperties: false,

@@ -120,7 +120,7 @@ describe('the routes of a group', () => {
     const first = await db.add('first', { url: broken.url, groups: ['g'], priority: 80 })
     const second = await db.add('second', { url: upstream.url, groups: ['g'], priority: 90 })
     await setGroup(db.db, 'g', { model_routing: { m: [first, second] }, model_routing_enabled: true })
-    const plugins = ['openai', caller, { accounts: { secrets: [secret] } }, 'failover']
+    const plugins = ['openai', caller, { accounts: { secrets: [secret], allow_private: true } }, 'failover']
     await using gw = await before(db.url, {}, { plugins })
     assert.equal(await keyFor(gw, { group }), 'second')
     assert.equal(broken.asked.length, 1)

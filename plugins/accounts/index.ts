@@ -29,6 +29,7 @@ const accounts = definePlugin({
         taken: new Set(context.upstreams.map(({ name }) => name)),
         sealer: sealerFor(config),
         ungrouped: config.ungrouped,
+        allowsPrivate: config.allow_private,
       },
       log,
     )

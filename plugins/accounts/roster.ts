@@ -34,6 +34,8 @@ export interface RosterOptions {
   readonly sealer: Sealer | null
   /** Whom accounts without a group serve. */
   readonly ungrouped: 'everyone' | 'ungrouped'
+  /** Whether their addresses may be private ones. */
+  readonly allowsPrivate: boolean
 }
 
 export class Roster {
@@ -140,7 +142,7 @@ export class Roster {
   }
 
   #upstreamOf(row: AccountRow, before: Account | undefined): Upstream {
-    const { providers, namedBy, taken } = this.#options
+    const { providers, namedBy, taken, allowsPrivate } = this.#options
     // Without it, the account would be seen from an address that it must not be seen from.
     if (row.has_proxy) throw new Error('it is to be reached through a proxy, which is not supported')
     const isUsable = namedBy === 'name' && row.name !== '' && !taken.has(row.name)
@@ -152,7 +154,8 @@ export class Roster {
       models: modelsOf(row.models),
       priority: row.priority,
       slots: row.concurrency === 0 ? null : row.concurrency,
-      ...(typeof row.websocket === 'boolean' ? { websocket: row.websocket } : {}),
+      ...(typeof row.websocket === 'boolean' || row.websocket === 'always' ? { websocket: row.websocket } : {}),
+      ...(allowsPrivate ? { allowsPrivate } : {}),
     })
   }
 

@@ -22,7 +22,7 @@ export const config = {
       type: 'string',
       default: 'data/errors.jsonl',
       description:
-        'The file of ops-capture, whose last lines are shown. Relative to the working directory. Empty: none.',
+        'The file of ops-capture, which is shown beside what the database has. Relative to the working directory. Empty: none.',
     },
   },
 } as const

@@ -1,76 +1,67 @@
-/** The last lines of the file in which ops-capture keeps what has failed. */
-import { open } from 'node:fs/promises'
-import { redactText, redactUrl } from 'postern/plugin'
+/** What ops-capture has kept of failed exchanges: from the database, from its file, or from both. */
+import {
+  findErrors,
+  listErrors,
+  redactText,
+  sumErrors,
+  type CapturedError,
+  type ErrorFilter,
+  type ErrorPlaces,
+} from 'postern/plugin'
 
-/** What is read of the file's end, in bytes. */
-const tail = 512 * 1024
+const day = 86_400_000
+/** How far back the page may look, in days. */
+const mostDays = 31
+const words = ['upstream', 'phase', 'owner', 'code', 'exchange'] as const
 
-/** What the page is told: the newest first. `file` is null where none is configured, and `found` false where it is not there. */
-export async function errorsTold(path: string | null, most: number): Promise<object> {
-  if (path === null) return { file: null, found: false, errors: [] }
-  const text = await readTail(path)
-  if (text === null) return { file: path, found: false, errors: [] }
-  const errors = text
-    .split('\n')
-    .reverse()
-    .flatMap((line) => recordOf(line) ?? [])
-    .slice(0, most)
-  return { file: path, found: true, errors }
+/** What the query string asks for; null where that is nothing that can be asked. */
+export function filterIn(query: URLSearchParams, now: number): ErrorFilter | null {
+  const days = Number(query.get('days') ?? 1)
+  const status = query.get('status') ?? ''
+  if (!Number.isInteger(days) || days < 1 || days > mostDays || !/^\d{0,3}$/.test(status)) return null
+  const filter: Record<string, unknown> = { since: now - days * day }
+  if (status !== '') filter.status = Number(status)
+  for (const name of words) if (query.get(name)) filter[name] = query.get(name)!
+  return filter
 }
 
-/** The whole lines at the file's end; null where it is not there. Rejects where it cannot be read. */
-async function readTail(path: string): Promise<string | null> {
-  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null
-    throw error
-  })
-  if (!file) return null
-  try {
-    const { size } = await file.stat()
-    const from = Math.max(0, size - tail)
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(Math.min(size, tail)), position: from })
-    const text = buffer.toString('utf8', 0, bytesRead)
-    // It may begin within a line.
-    return from === 0 ? text : text.slice(text.indexOf('\n') + 1)
-  } finally {
-    await file.close()
-  }
+/** A list for the page, the newest first, without bodies. `file` is null where none is configured. */
+export async function errorsTold(places: ErrorPlaces, filter: ErrorFilter, most: number): Promise<object> {
+  const { found, problem } = await listErrors(places, filter, most)
+  return { ...sourceOf(places, problem), errors: found.map(brief) }
 }
 
-const texts = [
-  'at',
-  'exchange',
-  'phase',
-  'owner',
-  'source',
-  'type',
-  'severity',
-  'message',
-  'provider',
-  'model',
-  'upstream',
-  'method',
-] as const
-
-/** What is shown of a line; null where it is none of ours. The file may be anybody's: nothing of it is believed to be clean. */
-function recordOf(line: string): object | null {
-  let record: Record<string, unknown>
-  try {
-    record = JSON.parse(line) as typeof record // looked at below
-  } catch {
-    return null
-  }
-  if (typeof record !== 'object' || record === null || typeof record.at !== 'string') return null
-  const told: Record<string, unknown> = {}
-  for (const name of texts)
-    told[name] = typeof record[name] === 'string' ? redactText(record[name]).slice(0, 1024) : null
+/** How many there are, hour by hour, and of what kinds. */
+export async function errorSumsTold(places: ErrorPlaces, filter: ErrorFilter): Promise<object> {
+  const { found, problem } = await sumErrors(places, filter)
+  const name = (one: { readonly name: string | null }) => ({ ...one, name: one.name && redactText(one.name) })
   return {
-    ...told,
-    path: typeof record.path === 'string' ? redactUrl(record.path).slice(0, 1024) : null,
-    status: typeof record.status === 'number' ? record.status : null,
-    ms: typeof record.ms === 'number' ? record.ms : null,
-    is_recovered: record.recovered === true,
-    is_retryable: record.is_retryable === true,
-    attempts: Array.isArray(record.attempts) ? record.attempts.length : 0,
+    ...sourceOf(places, problem),
+    ...found,
+    codes: found.codes.slice(0, mostKinds).map(name),
+    upstreams: found.upstreams.slice(0, mostKinds).map(name),
+  }
+}
+
+/** Everything about one, by its own name or that of its exchange; null where there is none. */
+export async function errorTold(places: ErrorPlaces, id: string): Promise<object | null> {
+  const { found } = await findErrors(places, id, 1)
+  return found[0] ?? null
+}
+
+/** Kinds that are named. */
+const mostKinds = 20
+
+function sourceOf({ database, file }: ErrorPlaces, problem: Error | null): object {
+  return { database: database !== null, file, problem: problem && redactText(problem.message) }
+}
+
+function brief(record: CapturedError): object {
+  const { request_body: _body, error_body: _told, attempts, recovered, ...rest } = record
+  return {
+    ...rest,
+    message: record.message?.slice(0, 1024) ?? null,
+    is_recovered: recovered,
+    attempts: attempts.length,
   }
 }

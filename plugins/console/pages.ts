@@ -2,13 +2,21 @@
 import { redactText, type PluginContext } from 'postern/plugin'
 import { fileOf, pageOf, readMap, sendJson } from './answer.ts'
 import { longestAside, wake } from './aside.ts'
-import { errorsTold } from './errors.ts'
+import { errorsTold, errorSumsTold, errorTold, filterIn } from './errors.ts'
 import { explanationOf } from './explain.ts'
 import type { Room } from './room.ts'
 import { sessionsTold } from './sessions.ts'
 import { usageTold } from './usage.ts'
 
-const files = ['console.css', 'console.js', 'draw.js', 'panels.js', 'configuration.js', 'explanation.js'] as const
+const files = [
+  'console.css',
+  'console.js',
+  'draw.js',
+  'panels.js',
+  'errors.js',
+  'configuration.js',
+  'explanation.js',
+] as const
 /** Errors that are shown. */
 const mostErrors = 100
 const minute = 60_000
@@ -53,9 +61,23 @@ export async function addPages(context: PluginContext<unknown>, room: Room, { ba
     if (!Number.isInteger(days) || days < 1 || days > 31) return sendJson(response, 400, { error: 'days is 1 to 31' })
     sendJson(response, 200, await usageTold(uses, database, days, Date.now()))
   })
-  context.page('GET', `${data}/errors`, async (_request, response) =>
-    sendJson(response, 200, await errorsTold(errors, mostErrors)),
-  )
+  const places = { database, file: errors }
+  const asked = (url = '') => filterIn(new URLSearchParams(url.split('?', 2)[1]), Date.now())
+  context.page('GET', `${data}/errors`, async ({ url }, response) => {
+    const filter = asked(url)
+    if (!filter) return sendJson(response, 400, { error: 'days is 1 to 31, status a number' })
+    sendJson(response, 200, await errorsTold(places, filter, mostErrors))
+  })
+  context.page('GET', `${data}/errors/sums`, async ({ url }, response) => {
+    const filter = asked(url)
+    if (!filter) return sendJson(response, 400, { error: 'days is 1 to 31, status a number' })
+    sendJson(response, 200, await errorSumsTold(places, filter))
+  })
+  context.page('GET', `${data}/error`, async ({ url = '' }, response) => {
+    const id = new URLSearchParams(url.split('?', 2)[1]).get('id') ?? ''
+    const found = await errorTold(places, id)
+    sendJson(response, found ? 200 : 404, found ?? { error: 'no such error: it has become too old, or never was' })
+  })
 
   const isKnown = (name: string) => upstreams.some((upstream) => upstream.name === name) || health.names.includes(name)
   context.page('POST', `${data}/rest`, async (request, response) => {

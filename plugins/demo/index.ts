@@ -62,5 +62,7 @@ const longestLatency = 3_600_000
 const credentials = ['authorization', 'x-api-key', 'x-goog-api-key']
 
 function upstreamOf(provider: string, url: URL): Upstream {
-  return { name: 'demo', provider, url, key: null, models: null, priority: Number.MAX_SAFE_INTEGER, slots: null }
+  const priority = Number.MAX_SAFE_INTEGER
+  // It listens in this very process.
+  return { name: 'demo', provider, url, key: null, models: null, priority, slots: null, allowsPrivate: true }
 }

@@ -111,7 +111,7 @@ test('an upstream that is offered anew is the one that has failed, and the one t
     config: { type: 'object', description: 'Offers upstreams all the time.', additionalProperties: false },
     setup(context) {
       const of = (name: string, { url }: FakeUpstream, priority: number): Upstream => {
-        const one = { provider: 'openai', models: null, slots: null }
+        const one = { provider: 'openai', models: null, slots: null, allowsPrivate: true }
         return { ...one, name, url: new URL(url), key: new Secret(`key-${name}`), priority }
       }
       const offer = () => context.offer([of('a', a, 1), of('b', b, 2)])

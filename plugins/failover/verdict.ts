@@ -27,7 +27,8 @@ export interface WantedRest {
 /** What was given up by this gateway or its client says nothing of the upstream. */
 const notTheirs = new Set(['PASSED_OVER', 'CLIENT_GONE', 'DRAIN_ENDED', 'TIMEOUT'])
 /** No byte of the request has left. */
-const unsent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT)$/
+const unsent =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|CONNECT_TIMEOUT|UPSTREAM_(ADDRESS|CERTIFICATE))$/
 /** Statuses that refuse a request without carrying it out. */
 const refusals = new Set([400, 401, 402, 403, 404, 413, 429, 503, 529])
 /** A key that is good, but not for this path: OpenAI's restricted keys answer so. */

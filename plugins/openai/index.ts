@@ -1,4 +1,5 @@
 import { defineProvider, dropCredentials, jsonField, type Claim, type Dialect, type Usage } from 'postern/provider'
+import { errorTypeOf, failure } from './errors.ts'
 import { websocket, websocketAt } from './websocket.ts'
 
 export default defineProvider({
@@ -28,7 +29,7 @@ const dialect: Dialect = {
   refusal: (status, code, message) => ({
     error: {
       message,
-      type: errorTypes[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error'),
+      type: errorTypeOf(status),
       param: null,
       code: code.toLowerCase(),
     },
@@ -46,22 +47,13 @@ function claim(method: string, path: string): Claim | null {
     const canonical = path.startsWith('/v1/') ? path : `/v1${path}`
     const claimed = canonical === path ? { operation } : { operation, path: canonical }
     const served = method === 'GET' ? websocketAt(canonical) : null
+    if (method === 'POST' && canonical === '/v1/responses') return { ...claimed, turn: true }
     return served ? { ...claimed, websocket: served } : claimed
   }
   if (path === '/v1/models') return { operation: 'models', weak: true }
   if (path.startsWith('/v1/models/'))
     return { operation: 'models', model: path.slice('/v1/models/'.length), weak: true }
   return path.startsWith('/v1/') ? { operation: 'other', weak: true } : null
-}
-
-/** The names OpenAI's SDKs know, by status; an unreachable upstream is told as such. */
-const errorTypes: Readonly<Record<number, string>> = {
-  401: 'authentication_error',
-  403: 'permission_error',
-  404: 'not_found_error',
-  429: 'rate_limit_error',
-  502: 'upstream_error',
-  504: 'upstream_error',
 }
 
 /** Events of a response that announce what will come. */
@@ -74,31 +66,12 @@ const announcements = new Set([
   'response.reasoning_summary_part.added',
 ])
 
-/** The statuses of errors that are told inside a 200, by their codes and types. */
-const statuses: Readonly<Record<string, number>> = {
-  invalid_request_error: 400,
-  invalid_prompt: 400,
-  previous_response_not_found: 400,
-  authentication_error: 401,
-  invalid_api_key: 401,
-  insufficient_quota: 429,
-  permission_error: 403,
-  not_found_error: 404,
-  model_not_found: 404,
-  rate_limit_error: 429,
-  rate_limit_exceeded: 429,
-  requests: 429,
-  tokens: 429,
-  overloaded_error: 503,
-  server_is_overloaded: 503,
-  slow_down: 503,
-}
-
 function classify(data: Buffer): 'hold' | 'commit' | { status: number } {
   const type = jsonField(data, 'type')
   if (typeof type === 'string') {
     if (announcements.has(type)) return 'hold'
-    if (type === 'error') return failure(jsonField(data, 'error') ?? { code: jsonField(data, 'code') })
+    if (type === 'error')
+      return failure(jsonField(data, 'error') ?? { code: jsonField(data, 'code') }, jsonField(data, 'status'))
     if (type === 'response.failed') return failure(jsonField(data, 'response.error'))
     return 'commit'
   }
@@ -125,11 +98,6 @@ function announcesChat(data: Buffer): boolean {
         field === 'role' || value === null || value === '' || (Array.isArray(value) && value.length === 0),
     )
   })
-}
-
-function failure(error: unknown): { status: number } {
-  const { code, type } = (error ?? {}) as { code?: unknown; type?: unknown } // any of it may be missing
-  return { status: statuses[String(code)] ?? statuses[String(type)] ?? 500 }
 }
 
 /** A response's errors are events of their own kind; a chat's stand in a chunk. */

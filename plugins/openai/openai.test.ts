@@ -7,7 +7,8 @@ describe('the openai provider', () => {
   test('claims its own paths, with and without the version, and passes on every other /v1 path', () => {
     const claims = claimOf(openai)
     assert.deepEqual(claims('POST', '/v1/chat/completions'), { operation: 'chat.completions' })
-    assert.deepEqual(claims('POST', '/responses'), { operation: 'responses', path: '/v1/responses' })
+    assert.deepEqual(claims('POST', '/responses'), { operation: 'responses', path: '/v1/responses', turn: true })
+    assert.deepEqual(claims('POST', '/v1/responses/compact'), { operation: 'responses' })
     assert.deepEqual(claims('GET', '/v1/responses/resp_1'), { operation: 'responses' })
     assert.deepEqual(claims('POST', '/embeddings'), { operation: 'embeddings', path: '/v1/embeddings' })
     assert.deepEqual(claims('GET', '/v1/models'), { operation: 'models', weak: true })

@@ -1,6 +1,9 @@
 /** The Responses API over WebSocket: turns. The Realtime API: sessions. */
 import type { Body } from 'postern/plugin'
 import { jsonField, type TurnDialect, type WebSocketDialect } from 'postern/provider'
+import { typeOf } from './event.ts'
+import { replay } from './replay.ts'
+import { requests } from './requests.ts'
 
 /** How an upgrade of a path is served. */
 export function websocketAt(path: string): 'turns' | 'session' | null {
@@ -54,17 +57,15 @@ const turns: TurnDialect = {
     const { error } = shape as { error?: unknown } // what `refusal` makes, or an upstream says
     return JSON.stringify({ type: 'error', status, error })
   },
+  lost(event) {
+    if (typeOf(event) !== 'error') return null
+    const code = jsonField(event, 'error.code') ?? jsonField(event, 'code')
+    if (code === 'websocket_connection_limit_reached') return 'connection'
+    return code === 'previous_response_not_found' ? 'response' : null
+  },
+  replay,
+  requests,
 }
-
-/** The upstream writes it first: then nothing else of the event has to be read. */
-function typeOf(event: Buffer): unknown {
-  if (event.toString('latin1', 0, beginning.length) !== beginning) return jsonField(event, 'type')
-  const type = event.toString('latin1', beginning.length, beginning.length + longestType)
-  const end = type.indexOf('"')
-  return end > 0 && !type.includes('\\') ? type.slice(0, end) : jsonField(event, 'type')
-}
-const beginning = '{"type":"'
-const longestType = 64
 
 function previousOf(message: Body): string | null {
   const id = message.get('previous_response_id')
@@ -75,5 +76,6 @@ export const websocket: WebSocketDialect = {
   modelParameter: 'model',
   turns,
   keptHeaders: ['x-codex-turn-state'],
+  turnHeaders: ['x-codex-turn-state', 'x-codex-turn-metadata'],
   ownHeaders: ['session_id', 'session-id', 'conversation_id', 'x-codex-turn-state', 'x-codex-turn-metadata'],
 }

@@ -1,23 +1,7 @@
 /** What is seen of upstreams that fail, while it can be seen: at the end of an exchange only their statuses are left. */
-import { redactText, type Result, type Upstream } from 'postern/plugin'
+import { redactText, type FailedAttempt, type Result, type Upstream } from 'postern/plugin'
 import { jsonField } from 'postern/provider'
 import { cut } from './text.ts'
-
-/** One attempt that failed. */
-export interface Attempt {
-  readonly attempt: number
-  readonly at_unix_ms: number | null
-  readonly upstream: string
-  /** Whether an answer came, or the request failed. */
-  readonly kind: 'http_error' | 'request_error'
-  readonly status: number | null
-  /** The code of the network error. */
-  readonly error: string | null
-  /** What the upstream calls the request: what its support asks for. */
-  readonly request_id: string | null
-  readonly ms: number | null
-  readonly message: string | null
-}
 
 /** What the APIs say in an error's body. */
 export interface Told {
@@ -28,7 +12,7 @@ export interface Told {
 
 /** Made with the first failure of an exchange; one that goes well has none. */
 export interface Sightings {
-  readonly attempts: readonly Attempt[]
+  readonly attempts: readonly FailedAttempt[]
   /** Of the last failed attempt. */
   readonly told: Told
   /** The beginning of the last failed answer's body. */
@@ -37,6 +21,8 @@ export interface Sightings {
   readonly keyIsOurs: boolean
   /** An error that came after the answer had begun. */
   readonly midStream: Told | null
+  /** What the gateway itself has told the client. */
+  readonly refusal: Told | null
 }
 
 const mostAttempts = 32
@@ -61,7 +47,7 @@ export function noted(
 ): Sightings {
   const body = result.kind === 'response' ? result.body : null
   const told = result.kind === 'response' ? toldIn(body) : ofError(result.error)
-  const one: Attempt = {
+  const one: FailedAttempt = {
     attempt,
     at_unix_ms: Date.now(),
     upstream: upstream?.name ?? '',
@@ -78,12 +64,27 @@ export function noted(
     body: body && cut(redactText(body.toString('utf8', 0, longestBody)), longestBody),
     keyIsOurs: upstream !== null && upstream.key !== null,
     midStream: before?.midStream ?? null,
+    refusal: before?.refusal ?? null,
   }
 }
 
 /** The sightings so far and an error in the midst of the answer. */
 export function notedMidStream(before: Sightings | null, midStream: Told): Sightings {
-  return before ? { ...before, midStream } : { attempts: [], told: noTold, body: null, keyIsOurs: false, midStream }
+  return { ...(before ?? nothingSeen), midStream }
+}
+
+/** The sightings so far and the gateway's own answer, an error in the words of the client's API. */
+export function notedRefusal(before: Sightings | null, body: Buffer): Sightings {
+  return { ...(before ?? nothingSeen), refusal: toldIn(body) }
+}
+
+const nothingSeen: Sightings = {
+  attempts: [],
+  told: noTold,
+  body: null,
+  keyIsOurs: false,
+  midStream: null,
+  refusal: null,
 }
 
 /** What a body says of its error: OpenAI, Anthropic and Gemini put it below `error`, others at the top. */

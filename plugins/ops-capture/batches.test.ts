@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Log } from 'postern/plugin'
+import type { CapturedError, Log } from 'postern/plugin'
 import { Jobs } from '../../core/jobs.ts'
+import { openMetrics } from '../../core/observe/metrics.ts'
 import { batchQueue, complaints } from './batches.ts'
-import type { CapturedError } from './record.ts'
+import { metricsOf } from './metrics.ts'
 import type { Sink } from './sink.ts'
 
 /** A log that keeps what is said, and the queue of a gateway with a sink that writes when it is told to. */
@@ -13,7 +14,8 @@ function stage(capacity: number) {
   const log: Log = { debug: hear, info: hear, warn: hear, error: hear }
   const jobs = new Jobs(log)
   const retired = new AbortController()
-  const losses = complaints(log, retired.signal)
+  const metrics = openMetrics()
+  const losses = complaints(log, retired.signal, metricsOf(metrics).lost)
   const written: number[] = []
   const waiting: { resolve(): void; reject(error: Error): void }[] = []
   const sink: Sink = {
@@ -26,7 +28,7 @@ function stage(capacity: number) {
   const queue = batchQueue({ queue: (options, worker) => jobs.queue(options, worker) }, sink, capacity, losses)
   // The sink is asked in a later turn of the microtasks.
   const settled = () => new Promise((resolve) => setImmediate(resolve))
-  return { said, jobs, retired, losses, written, waiting, queue, settled }
+  return { said, jobs, retired, losses, written, waiting, queue, settled, metrics }
 }
 const record = {} as CapturedError // nobody looks into it here
 
@@ -58,7 +60,7 @@ describe('records', () => {
   })
 
   test('that could not be written are counted, and the next ones are', async () => {
-    const { queue, waiting, written, settled, jobs, said } = stage(10)
+    const { queue, waiting, written, settled, jobs, said, metrics } = stage(10)
     queue.push(record)
     waiting[0]?.reject(new Error('disk full'))
     await settled()
@@ -68,6 +70,7 @@ describe('records', () => {
     assert.deepEqual(written, [1, 1])
     assert.equal(said.length, 1)
     assert.match(JSON.stringify(said[0]), /"dropped":0,"unwritten":1.*captured errors were lost/)
+    assert.match(metrics.render(), /postern_captured_errors_lost_total\{why="unwritten"\} 1\n/)
   })
 })
 

@@ -1,6 +1,5 @@
 /** From single records to batches, and what is said of those that were lost. */
-import type { Log, PluginContext, Queue } from 'postern/plugin'
-import type { CapturedError } from './record.ts'
+import type { CapturedError, Counter, Labelled, Log, PluginContext, Queue } from 'postern/plugin'
 import type { Sink } from './sink.ts'
 
 /** That records are lost is said at most this often, in ms. */
@@ -35,11 +34,7 @@ export interface Complaints {
 }
 
 /** Counts what is lost, and says so at most once a minute, and once more when the gateway retires. */
-export function complaints(
-  log: Log,
-  signal: AbortSignal,
-  counted: (why: 'dropped' | 'unwritten', records: number) => void = () => {},
-): Complaints {
+export function complaints(log: Log, signal: AbortSignal, counts: Labelled<Counter, 'why'>): Complaints {
   const lost = { dropped: 0, unwritten: 0 }
   let cause: unknown
   let told = 0
@@ -53,7 +48,7 @@ export function complaints(
   }
   const count = (kind: keyof typeof lost, records: number) => {
     lost[kind] += records
-    counted(kind, records)
+    counts.with({ why: kind }).inc(records)
     if (performance.now() - saidAt >= complaintsEvery) say()
   }
   signal.addEventListener('abort', say, { once: true })

@@ -1,21 +1,6 @@
 /** Whose matter an error is, how bad it is, and whether to try again. */
-import type { Exchange } from 'postern/plugin'
-import { noTold, ofError, type Attempt, type Sightings, type Told } from './attempts.ts'
-
-export interface Cause {
-  /** Where it went wrong: in the request, at the credentials, in the choice of an upstream, there, or in here. */
-  readonly phase: 'request' | 'auth' | 'routing' | 'upstream' | 'internal'
-  /** Who has to do something about it. */
-  readonly owner: 'client' | 'gateway' | 'upstream'
-  /** Who has said it: the gateway, the upstream's answer, an event in the midst of it, or the network on the way there. */
-  readonly source: 'client_request' | 'gateway' | 'upstream_http' | 'upstream_event' | 'upstream_network'
-  /** P1 needs somebody now, P3 is the client's own. */
-  readonly severity: 'P1' | 'P2' | 'P3'
-  readonly is_retryable: boolean
-  readonly type: string | null
-  readonly code: string | null
-  readonly message: string | null
-}
+import type { Cause, Exchange, FailedAttempt } from 'postern/plugin'
+import { noTold, ofError, type Sightings, type Told } from './attempts.ts'
 
 type Ended = Pick<Exchange, 'status' | 'error' | 'attempt'>
 
@@ -35,11 +20,11 @@ export function classify({ status, error, attempt }: Ended, sightings: Sightings
   if (sightings?.midStream) return ofUpstream(503, 'upstream_event', sightings.midStream, sightings.keyIsOurs)
   // It broke off after it had begun, or took too long.
   if (error) return cause('upstream', 'upstream', 'upstream_network', 'P1', true, ofError(error))
-  return ofGateway(status)
+  return ofGateway(status, sightings?.refusal ?? noTold)
 }
 
 /** The cause of trouble that another attempt has overcome. */
-export function recoveredAs({ status, error, message }: Attempt): Cause {
+export function recoveredAs({ status, error, message }: FailedAttempt): Cause {
   const what = status === null ? ` ${error}` : ` ${status}`
   return {
     phase: 'upstream',
@@ -77,12 +62,13 @@ function ofUpstream(status: number, source: Cause['source'], told: Told, keyIsOu
   return cause('request', 'client', source, 'P3', false, told)
 }
 
-function ofGateway(status: number): Cause {
-  if (status === 401 || status === 403) return cause('auth', 'client', 'client_request', 'P3', false)
-  if (status >= 400 && status < 500) return cause('request', 'client', 'client_request', 'P3', isRetryable(status))
-  if (status === 503) return cause('routing', 'gateway', 'gateway', 'P1', true)
-  if (status === 502 || status === 504) return cause('upstream', 'upstream', 'upstream_network', 'P1', true)
-  return cause('internal', 'gateway', 'gateway', 'P1', status >= 500)
+function ofGateway(status: number, told: Told): Cause {
+  if (status === 401 || status === 403) return cause('auth', 'client', 'client_request', 'P3', false, told)
+  if (status >= 400 && status < 500)
+    return cause('request', 'client', 'client_request', 'P3', isRetryable(status), told)
+  if (status === 503) return cause('routing', 'gateway', 'gateway', 'P1', true, told)
+  if (status === 502 || status === 504) return cause('upstream', 'upstream', 'upstream_network', 'P1', true, told)
+  return cause('internal', 'gateway', 'gateway', 'P1', status >= 500, told)
 }
 
 /** The same request may be answered a moment later. */
@@ -100,7 +86,7 @@ function cause(
   source: Cause['source'],
   severity: Cause['severity'],
   isRetryable: boolean,
-  told: Told = noTold,
+  told: Told,
 ): Cause {
   return { phase, owner, source, severity, is_retryable: isRetryable, ...told }
 }

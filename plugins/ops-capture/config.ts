@@ -1,9 +1,21 @@
 /** The options, with what they are if nobody says otherwise. */
 export const config = {
   type: 'object',
-  description: 'Keeps what is needed to understand failed exchanges, redacted, in a rotating file.',
+  description: 'Keeps what is needed to understand failed exchanges, redacted, in the database or in a rotating file.',
   additionalProperties: false,
   properties: {
+    database: {
+      type: 'boolean',
+      default: true,
+      description:
+        'Whether records go into the database where gateway.yaml has one. The file then takes what the database does not.',
+    },
+    keep_for: {
+      type: 'string',
+      format: 'duration',
+      default: '30d',
+      description: 'How long the database keeps a record, an hour at least. Files are bounded by their size alone.',
+    },
     file: {
       type: 'string',
       minLength: 1,

@@ -2,7 +2,7 @@
 import { constants, type Stats } from 'node:fs'
 import { access, mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { CapturedError } from './record.ts'
+import type { CapturedError } from 'postern/plugin'
 import type { Sink } from './sink.ts'
 
 export interface Limits {

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
-import { definePlugin } from 'postern/plugin'
-import { hasFailed, noted, notedMidStream, type Sightings } from './attempts.ts'
+import { definePlugin, janitor } from 'postern/plugin'
+import { hasFailed, noted, notedMidStream, notedRefusal, type Sightings } from './attempts.ts'
 import { batchQueue, complaints } from './batches.ts'
 import { config } from './config.ts'
+import { databaseSink } from './database-sink.ts'
 import { assertWritable, fileSink, RotatingFile } from './file-sink.ts'
 import { errorInEvent } from './mid-stream.ts'
 import { metricsOf } from './metrics.ts'
@@ -21,22 +22,25 @@ declare module 'postern/plugin' {
 const leastFile = 64 * 2 ** 10
 /** What a request's essentials need. */
 const leastBody = 256
+const hour = 3_600_000
 
 /** Keeps what is needed to understand a failed exchange. One that goes well costs two stamps and a comparison. */
 export default definePlugin({
   name: 'ops-capture',
   config,
   reads: ['provider', 'claim'],
-  mayRead: ['model', 'stream'],
+  mayRead: ['model', 'stream', 'principal'],
   writes: ['ops_capture_began', 'ops_capture_sightings'],
   async setup(context) {
-    const { config } = context
+    const { config, log } = context
+    const database = config.database ? context.database : null
     const path = resolve(config.file)
     await assertWritable(path)
     if (config.max_size < leastFile)
       throw new Error(`max_size must be ${leastFile} bytes at least: write 64KiB or more`)
     if (config.max_body < leastBody)
       throw new Error(`max_body must be ${leastBody} bytes at least, or set bodies: false`)
+    if (config.keep_for < hour) throw new Error('keep_for must be an hour at least: write 1h or more')
     const limits = { maxSize: config.max_size, keep: config.keep }
     const file = await context.shared(
       `file ${path}`,
@@ -44,8 +48,13 @@ export default definePlugin({
       (file) => file.close(),
     )
     const metrics = metricsOf(context.metrics)
-    const losses = complaints(context.log, context.signal, (why, records) => metrics.lost.with({ why }).inc(records))
-    const queue = batchQueue(context, fileSink(file, limits), config.queue, losses)
+    const losses = complaints(log, context.signal, metrics.lost)
+    const lines = fileSink(file, limits)
+    const queue = batchQueue(context, database ? databaseSink(database, lines, log) : lines, config.queue, losses)
+    if (database) {
+      const old = { table: 'ops_error_logs', column: 'created_at', keep: config.keep_for }
+      janitor(context, database, [old])
+    }
     const options = { mostBody: config.bodies ? config.max_body : null }
     const ignoredStatuses = new Set<number>(config.ignore_statuses)
     const ignoredOperations = new Set<string>(config.ignore_operations)
@@ -58,6 +67,10 @@ export default definePlugin({
         if (!hasFailed(result)) return
         const { facts } = exchange
         facts.ops_capture_sightings = noted(facts.ops_capture_sightings, result, exchange)
+      },
+      onResponse({ facts }, { status, body }) {
+        // Made here: an upstream's own answer has been seen already, and has no bytes yet.
+        if (status >= 400 && body) facts.ops_capture_sightings = notedRefusal(facts.ops_capture_sightings, body)
       },
       onEvent: config.mid_stream
         ? ({ facts, status }, data) => {

@@ -1,42 +1,20 @@
-import { redactJson, redactText, redactUrl, trimRequest, type Exchange } from 'postern/plugin'
-import type { Attempt, Sightings } from './attempts.ts'
-import { classify, recoveredAs, type Cause } from './classify.ts'
+/** What is kept of an exchange. */
+import {
+  recordId,
+  redactJson,
+  redactText,
+  redactUrl,
+  trimRequest,
+  type CapturedError,
+  type Exchange,
+  type FailedAttempt,
+} from 'postern/plugin'
+import type { Sightings } from './attempts.ts'
+import { classify, recoveredAs } from './classify.ts'
 import { cut } from './text.ts'
 
-/** One failed exchange, or one that another attempt has saved. Everything in it is redacted, bounded and its own. */
-export interface CapturedError extends Cause {
-  /** When the exchange ended. */
-  readonly at: string
-  readonly exchange: string
-  /** The answer was fine in the end. */
-  readonly recovered: boolean
-  /** What the client was told; 0 where it was told nothing. */
-  readonly status: number
-  /** What upstreams have answered, oldest first; null where none came. */
-  readonly upstream_statuses: readonly (number | null)[]
-  readonly attempts: readonly Attempt[]
-  /** Upstreams that were not asked in the end, and why. */
-  readonly passed_over: readonly { readonly upstream: string; readonly reason: string }[]
-  readonly provider: string | null
-  readonly operation: string | null
-  readonly model: string | null
-  /** The last one that was asked. */
-  readonly upstream: string | null
-  readonly stream: boolean | null
-  readonly method: string
-  readonly path: string
-  readonly client: string
-  /** Since the plugin has seen the request; null where one above it has answered. */
-  readonly ms: number | null
-  readonly headers: Readonly<Record<string, string>>
-  /** The beginning of what the last upstream said. */
-  readonly error_body: string | null
-  /** As JSON. */
-  readonly request_body: string | null
-}
-
 export type Captured = Exchange<
-  'provider' | 'claim' | 'model' | 'stream',
+  'provider' | 'claim' | 'model' | 'stream' | 'principal',
   'ops_capture_began' | 'ops_capture_sightings'
 >
 
@@ -56,9 +34,14 @@ export function recordOf(exchange: Captured, recovered: boolean, { mostBody }: R
   const sightings = facts.ops_capture_sightings
   const attempts = attemptsOf(exchange, sightings)
   const began = facts.ops_capture_began
+  const { principal } = facts
+  const now = Date.now()
+  const held = heldBytes(exchange.body)
   return {
-    at: new Date().toISOString(),
-    exchange: exchange.id,
+    id: recordId(now),
+    at: new Date(now).toISOString(),
+    // The client may have chosen it.
+    exchange: cut(redactText(exchange.id), longestName),
     ...(recovered ? recoveredAs(attempts.at(-1)!) : classify(exchange, sightings)),
     recovered,
     status: exchange.status,
@@ -71,6 +54,10 @@ export function recordOf(exchange: Captured, recovered: boolean, { mostBody }: R
     operation: facts.claim?.operation ?? null,
     model: facts.model === null ? null : cut(redactText(facts.model), longestName),
     upstream: (upstream ?? failures.at(-1)?.upstream)?.name ?? null,
+    key: principal && cut(redactText(principal.name), longestName),
+    key_id: principal?.keyId ?? null,
+    user_id: principal?.userId ?? null,
+    group_id: principal?.groupId ?? null,
     stream: facts.stream,
     method: exchange.method,
     path: cut(redactUrl(exchange.path), 2048),
@@ -78,15 +65,16 @@ export function recordOf(exchange: Captured, recovered: boolean, { mostBody }: R
     ms: began === null ? null : Math.round((performance.now() - began) * 10) / 10,
     headers: headersOf(exchange),
     error_body: recovered ? null : (sightings?.body ?? null),
-    request_body: recovered || mostBody === null ? null : bodyOf(exchange, mostBody),
+    request_body: recovered || mostBody === null ? null : held && bodyOf(held, mostBody),
+    request_bytes: held?.length ?? null,
   }
 }
 
 /** The attempts that failed: those the gateway remembers, with what was seen of them, and the last one. */
-function attemptsOf({ failures, attempt }: Captured, sightings: Sightings | null): Attempt[] {
+function attemptsOf({ failures, attempt }: Captured, sightings: Sightings | null): FailedAttempt[] {
   const seen = new Map(sightings?.attempts.map((one) => [one.attempt, one]))
   const remembered = failures.map(
-    (failure): Attempt =>
+    (failure): FailedAttempt =>
       seen.get(failure.attempt) ?? {
         attempt: failure.attempt,
         at_unix_ms: null,
@@ -115,9 +103,8 @@ function headersOf({ headers }: Captured): Record<string, string> {
 }
 
 /** The body, trimmed first, so that redacting it costs what is kept and not what came. */
-function bodyOf({ body }: Captured, most: number): string | null {
-  const bytes = heldBytes(body)
-  const trimmed = bytes && trimRequest(bytes, most)
+function bodyOf(bytes: Buffer, most: number): string | null {
+  const trimmed = trimRequest(bytes, most)
   if (!trimmed) return null
   const clean = redactJson(trimmed)
   // A mask may be longer than what it hides.

@@ -2,9 +2,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { CapturedError } from 'postern/plugin'
 import { fakeUpstream, type Script } from '../../test/fake-upstream.ts'
 import { gateway, type GatewayOptions, type TestGateway } from '../../test/harness.ts'
-import type { CapturedError } from './record.ts'
 
 /** A record as a line has it. */
 export type Line = Omit<CapturedError, 'request_body'> & { readonly request_body: unknown }

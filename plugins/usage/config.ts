@@ -69,6 +69,13 @@ export const config = {
       description:
         'The folder where rows stand until the database has them, so that a crash loses none. Relative to the working directory, for one database alone; made where there is a database. Empty: none.',
     },
+    keep: {
+      type: 'string',
+      format: 'duration',
+      default: '400d',
+      description:
+        'How long the database keeps a row, and remembers that it was billed: a week at least. A journal that was left for longer is billed again.',
+    },
     file: {
       type: 'string',
       default: '',

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { fromUnits, toUnits } from 'postern/access'
-import { definePlugin, refuse, reply } from 'postern/plugin'
+import { definePlugin, janitor, refuse, reply } from 'postern/plugin'
 import type { Usage } from 'postern/provider'
 import { Admission } from './admission.ts'
 import { config } from './config.ts'
@@ -21,9 +21,16 @@ export default definePlugin({
   writes: ['usage_meter'],
   async setup(context) {
     const { config, database, log } = context
+    if (config.keep < week) throw new Error('keep must be a week at least: write 7d or more')
     const prices = await readPrices(config.prices === '' ? shippedPrices : resolve(config.prices), config.default_price)
     const ledger = await openLedger(context)
     const totals = await openTotals(context)
+    if (database)
+      janitor(
+        context,
+        database,
+        tables.map((table) => ({ table, column: 'created_at', keep: config.keep })),
+      )
     const warn = unpricedModels(log)
     const metrics = metricsOf(context.metrics)
     if (ledger) {
@@ -99,6 +106,9 @@ export default definePlugin({
   },
 })
 
+const week = 7 * 86_400_000
+/** The memory of what was billed lasts as long as the rows: whoever reads a journal before that bills nothing twice. */
+const tables = ['usage_logs', 'usage_billing_dedup']
 const noUsage: Usage = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 }
 const jsonHeaders = { 'content-type': 'application/json', 'cache-control': 'no-store' }
 const unavailable = 'Billing service temporarily unavailable. Please retry later.'

@@ -1,65 +1,9 @@
 /** The console in a real browser. `npm run test:browser`. */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
-import { browser, type Page } from '../../plugins/console/browser.fixture.ts'
-import { fakeUpstream, json } from '../fake-upstream.ts'
-import { gateway, type TestGateway } from '../harness.ts'
-
-const fine = json(200, { id: 'x', object: 'chat.completion', usage: { prompt_tokens: 12, completion_tokens: 30 } })
-
-/** A gateway with two upstreams, one of which fails, and what they have already been asked. */
-async function scene(key?: string) {
-  const folder = await mkdtemp(join(tmpdir(), 'postern-console-'))
-  const good = await fakeUpstream(fine)
-  const bad = await fakeUpstream(
-    json(429, { error: { message: 'no <img src=x onerror=alert(1)> today' } }, { 'retry-after': '60' }),
-  )
-  const errors = join(folder, 'errors.jsonl')
-  const gw = await gateway({
-    plugins: [
-      { console: { errors } },
-      'openai',
-      'sticky-session',
-      'concurrency',
-      'failover',
-      { 'ops-capture': { file: errors } },
-    ],
-    upstreams: [
-      { name: 'bad', provider: 'openai', url: bad.url, key: 'k', priority: 1, slots: 4 },
-      { name: 'good', provider: 'openai', url: good.url, key: 'k', priority: 2, slots: 8 },
-    ],
-    admin: { listen: '127.0.0.1:0', ...(key === undefined ? {} : { key }) },
-  })
-  return {
-    gw,
-    errors,
-    async [Symbol.asyncDispose]() {
-      await gw[Symbol.asyncDispose]()
-      await good[Symbol.asyncDispose]()
-      await bad[Symbol.asyncDispose]()
-      await rm(folder, { recursive: true, force: true })
-    },
-  }
-}
-
-async function ask(gw: TestGateway, id: string, model = 'gpt-5', session = 'conversation'): Promise<void> {
-  const answer = await fetch(`${gw.url}/v1/chat/completions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'x-request-id': id },
-    body: JSON.stringify({ model, prompt_cache_key: session, messages: [] }),
-  })
-  await answer.text()
-}
-
-const textOf = (id: string) => `document.getElementById(${JSON.stringify(id)}).innerText`
-/** Where the keyboard is: an id, or what the element says. */
-const focused = (page: Page) =>
-  page.evaluate<string>(
-    'document.activeElement.id || document.activeElement.ariaLabel || document.activeElement.innerText',
-  )
+import { browser } from '../../plugins/console/browser.fixture.ts'
+import { ask, focused, scene, shoot, textOf } from './console.fixture.ts'
 
 describe('the console', () => {
   test('shows every part, what happens while it is open, and breaks no rule of its policy', async () => {
@@ -242,22 +186,6 @@ describe('the console', () => {
     await page.until(`${open} && document.activeElement.id === 'key'`)
   })
 
-  test('shows two errors that are alike as two, however often it looks', async () => {
-    await using it = await scene()
-    const line = JSON.stringify({ at: '2026-01-01T00:00:00.000Z', exchange: 'same', message: 'alike', status: 500 })
-    await writeFile(it.errors, `${line}\n${line}\n`)
-    await using chromium = await browser()
-    const page = await chromium.open(`${it.gw.adminUrl}/console`)
-    await page.until(`document.querySelectorAll('#error-rows tr').length === 2`)
-    await writeFile(it.errors, `${line}\n${line}\n${line.replace('alike', 'unlike').replace('same', 'other')}\n`)
-    // What the page does when it is told a key, with all its parts.
-    await page.evaluate(
-      `document.getElementById('login-form').dispatchEvent(new Event('submit', { cancelable: true }))`,
-    )
-    await page.until(`${textOf('error-rows')}.includes('unlike')`)
-    assert.equal(await page.evaluate(`document.querySelectorAll('#error-rows tr').length`), 3)
-  })
-
   test('goes on after a reload of the configuration, without being loaded again', async () => {
     await using it = await scene()
     await using chromium = await browser()
@@ -268,18 +196,3 @@ describe('the console', () => {
     await page.until(`document.querySelectorAll('#exchange-rows tr').length === 1`)
   })
 })
-
-/** Pictures, where CONSOLE_PICTURES names a folder. */
-async function shoot(page: Page, what = 'all'): Promise<void> {
-  const folder = process.env.CONSOLE_PICTURES
-  if (folder === undefined) return
-  for (const [name, width, scheme] of [
-    ['wide', 1280, 'light'],
-    ['dark', 1280, 'dark'],
-    ['narrow', 360, 'light'],
-  ] as const) {
-    await page.resize(width, 900)
-    await page.colours(scheme)
-    await page.screenshot(join(folder, `console-${what}-${name}.png`))
-  }
-}

@@ -5,6 +5,12 @@
 import { writeFile } from 'node:fs/promises'
 import type { HttpCase } from './http-case.ts'
 import { httpCases } from './http-cases.ts'
+import { handshakeAnswers } from './handshake-answers.ts'
+import type { HandshakeCase, UpgradeCase } from './handshake-case.ts'
+import { handshakeCases } from './handshake-cases.ts'
+import { handshakeRivals } from './handshake-rivals.ts'
+import { playHandshake, playUpgrade, type Found } from './handshake-runner.ts'
+import { countingUpstream, sayingUpstream } from './handshake-upstream.ts'
 import { type Opened, type Rival, rivals } from './http-rivals.ts'
 import { playCase, type Verdict } from './http-runner.ts'
 import { recordingUpstream } from './http-upstream.ts'
@@ -18,6 +24,8 @@ interface Column {
   readonly requests: ReadonlyMap<string, Cell>
   readonly answers: ReadonlyMap<string, Cell>
 }
+
+type AnyCase = HttpCase | UpstreamCase | HandshakeCase | UpgradeCase
 
 interface Cell {
   readonly word: string
@@ -39,10 +47,17 @@ const reasons: readonly (readonly [sign: string, why: string])[] = [
   ['was kept', 'the connection is kept'],
 ]
 
+/** For a case that is about what a server does not have. */
+const notAsked: Cell = { word: '–', isGood: true, isSafe: true }
+
 /** What would have ended the process of a server, had it one of its own. */
 let fatal: string | null = null
+let isPlaying = false
 process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
   fatal = error.code ?? error.name
+  if (isPlaying) return
+  process.stderr.write(`${error.stack}\n`)
+  process.exit(1)
 })
 
 const columns: Column[] = []
@@ -50,12 +65,18 @@ for (const rival of rivals()) {
   columns.push({ name: rival.name, requests: await playRequests(rival), answers: await playAnswers(rival) })
 }
 
+const shaken: Column[] = []
+for (const rival of handshakeRivals) {
+  shaken.push({ name: rival.name, requests: await playHandshakes(rival), answers: await playUpgrades(rival) })
+}
+
 const postern = columns[0]!
 const todo = [...Object.values(httpCases).flat(), ...Object.values(answerCases).flat()]
   .filter((one) => one.todo !== undefined)
   .map(({ name, todo: why }) => [name, why] as const)
 const known = new Set(todo.map(([name]) => name))
-const failed = [...postern.requests, ...postern.answers].filter(([name, { isGood }]) => !isGood && !known.has(name))
+const all = [...postern.requests, ...postern.answers, ...shaken[0]!.requests, ...shaken[0]!.answers]
+const failed = all.filter(([name, { isGood }]) => !isGood && !known.has(name))
 for (const [name, { word }] of failed) process.stderr.write(`not met: ${name} (${word})\n`)
 if (process.argv.includes('--check')) process.exitCode = failed.length > 0 ? 1 : 0
 else await writeFile(new URL('../../docs/conformance.md', import.meta.url), page())
@@ -86,14 +107,36 @@ async function playAnswers(rival: Rival): Promise<Map<string, Cell>> {
   return cells
 }
 
-async function played<C extends HttpCase | UpstreamCase>(
+async function playHandshakes(rival: Rival): Promise<Map<string, Cell>> {
+  await using upstream = await countingUpstream()
+  await using server = await rival.open(upstream.port)
+  return await played(Object.values(handshakeCases).flat(), async (one) =>
+    one.isOurs && rival.name !== 'Postern' ? notAsked : shakenCell(await playHandshake(server.port, upstream, one)),
+  )
+}
+
+async function playUpgrades(rival: Rival): Promise<Map<string, Cell>> {
+  await using upstream = await sayingUpstream()
+  await using server = await rival.open(upstream.port)
+  return await played(Object.values(handshakeAnswers).flat(), async (one) =>
+    shakenCell(await playUpgrade(server.port, upstream, one)),
+  )
+}
+
+function shakenCell({ word, isSafe, differences }: Found): Cell {
+  return { word, isSafe, isGood: differences.length === 0 }
+}
+
+async function played<C extends AnyCase>(
   cases: readonly C[],
   play: (one: C) => Promise<Cell>,
 ): Promise<Map<string, Cell>> {
   const cells = new Map<string, Cell>()
   for (const one of cases) {
     fatal = null
+    isPlaying = true
     const cell = await play(one)
+    isPlaying = false
     cells.set(
       one.name,
       fatal === null ? cell : { word: `the process ends: ${String(fatal)}`, isGood: false, isSafe: false },
@@ -133,26 +176,41 @@ this table is stricter than the RFC (it refuses what a server may repair), bold 
 
 ${todo.length > 0 ? `Not met yet: ${[...new Set(todo.map(([, why]) => why))].join('; ')}.\n\n` : ''}## Requests
 
-${tables(httpCases, ({ requests }) => requests)}
+${tables(columns, httpCases, ({ requests }) => requests)}
 ## Answers
 
-${tables(answerCases, ({ answers }) => answers)}`.replace(/\n+$/, '\n')
+${tables(columns, answerCases, ({ answers }) => answers)}
+## WebSocket handshakes
+
+${count(handshakeCases)} requests for WebSocket and ${count(handshakeAnswers)} answers of upstreams to one, behind a session; \`npm test\` plays the requests against
+turns and tunnels as well, and both with compression on. *ws* is a relay of forty lines on that package, *http-proxy-3* its tunnel, which reads
+none of it. A cell says what the client heard, behind a comma how its WebSocket ended where no message was answered; **bold** as above. A dash:
+the case is about what the others do not have.
+
+| | ${shaken.map(({ name }) => name).join(' | ')} |
+|---|${shaken.map(() => '--:').join('|')}|
+| requests as they should be, of ${count(handshakeCases)} | ${shaken.map(({ requests }) => good(requests)).join(' | ')} |
+| answers contained, of ${count(handshakeAnswers)} | ${shaken.map(({ answers }) => good(answers)).join(' | ')} |
+
+${tables(shaken, handshakeCases, ({ requests }) => requests)}
+${tables(shaken, handshakeAnswers, ({ answers }) => answers)}`.replace(/\n+$/, '\n')
 }
 
 function tables(
-  subjects: Readonly<Record<string, readonly (HttpCase | UpstreamCase)[]>>,
+  among: readonly Column[],
+  subjects: Readonly<Record<string, readonly AnyCase[]>>,
   cellsOf: (column: Column) => ReadonlyMap<string, Cell>,
 ): string {
   return Object.entries(subjects)
     .map(([subject, cases]) => {
       const rows = cases.map(({ name, rfc }) => {
-        const cells = columns.map((column) => {
+        const cells = among.map((column) => {
           const { word, isGood } = cellsOf(column).get(name)!
           return isGood ? word : `**${escaped(word)}**`
         })
         return `| ${escaped(name)} | ${rfc} | ${cells.join(' | ')} |`
       })
-      const head = `| | RFC | ${columns.map(({ name }) => name).join(' | ')} |\n|---|---|${columns.map(() => '---').join('|')}|`
+      const head = `| | RFC | ${among.map(({ name }) => name).join(' | ')} |\n|---|---|${among.map(() => '---').join('|')}|`
       return `### ${subject}\n\n${head}\n${rows.join('\n')}\n`
     })
     .join('\n')

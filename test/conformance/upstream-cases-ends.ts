@@ -107,11 +107,13 @@ export const endCases: readonly UpstreamCase[] = [
   breaks('a chunk size of 2^64', '9112 §7.1', chunks(`7\r\n${body}\r\n10000000000000000\r\n`)),
   breaks('a chunk longer than its size', '9112 §7.1', chunks(`6\r\n${body}\r\n${last}`)),
   breaks('a chunk ended by a bare LF', '9112 §7.1', chunks(`7\n${body}\n0\n\n`)),
-  passes(
-    'a chunk extension of 100 000 bytes',
-    '9112 §7.1.1',
-    chunks(`7;${'x'.repeat(100_000)}\r\n${body}\r\n${last}`),
-    body,
+  mayBreak(
+    passes(
+      'a chunk extension of 100 000 bytes',
+      '9112 §7.1.1',
+      chunks(`7;${'x'.repeat(100_000)}\r\n${body}\r\n${last}`),
+      body,
+    ),
   ),
   passes(
     'a trailer, which is dropped',
@@ -142,13 +144,16 @@ export const endCases: readonly UpstreamCase[] = [
       '9110 §15.4.5',
       answer('304 Not Modified', 'content-length: 7'),
       '',
-      { status: 304, isSpent: true },
+      { status: 304 },
     ),
   ),
   passes('304 with a body', '9110 §15.4.5', answer('304 Not Modified') + body, '', { status: 304, isSpent: true }),
 ]
 
-/** undici takes the length of such an answer for a promise, and breaks it off: visibly, but for no fault of the upstream's. */
+/**
+ * Clients differ, and either is sound: undici takes the length of a 204 or 304 for a promise and breaks it off; our own client bounds the
+ * extensions of chunks as Node does.
+ */
 function mayBreak(one: UpstreamCase): UpstreamCase {
   return { ...one, expect: { ...one.expect, whole: [...one.expect.whole!, 502], cut: true } }
 }

@@ -30,8 +30,11 @@ const statusLines: Readonly<Record<string, string>> = {
 }
 
 export const headCases: readonly UpstreamCase[] = [
-  isNone('nothing, and the end', '9112 §8', [end]),
-  isNone('nothing, and a reset', '9112 §8', [reset]),
+  // GET may be sent once more where a kept connection ends under it (RFC 9112 §9.3.1); the second time the upstream answers.
+  isNone('nothing, and the end', '9112 §8', [end], [200, 502]),
+  isNone('nothing, and a reset', '9112 §8', [reset], [200, 502]),
+  isNone('nothing, and the end, to a POST', '9112 §8', [end], [502], { method: 'POST' }),
+  isNone('nothing, and a reset, to a POST', '9112 §8', [reset], [502], { method: 'POST' }),
   isNone('what is no HTTP', '9112 §4', 'hello\r\n\r\n'),
   isNone('a page without a head, as in HTTP/0.9', '9112 §4', ['<html>hello</html>', end]),
   isNone('a head that ends in the middle', '9112 §8', ['HTTP/1.1 200 OK\r\nx: ', end]),

@@ -16,19 +16,22 @@ const watching = definePlugin({
 
 const timeouts = { headers: '300ms', idle: '300ms', connect: '1s' }
 
-/** Registers a test for each subject and for both ways in which an answer is passed on. */
+/** Registers a test for each subject and for both ways in which an answer is passed on, by both clients. */
 export function testAnswers(subjects: Readonly<Record<string, readonly UpstreamCase[]>>): void {
-  for (const [how, plugins] of [
-    ['passed on as it comes', [wire]],
-    ['held until it is known to be one', [wire, watching]],
+  for (const [how, plugins, transport] of [
+    ['passed on as it comes', [wire], 'lean'],
+    ['held until it is known to be one', [wire, watching], 'lean'],
+    ['passed on as it comes', [wire], 'undici'],
+    ['held until it is known to be one', [wire, watching], 'undici'],
   ] as const) {
     for (const [subject, cases] of Object.entries(subjects)) {
-      void test(`is met by an answer that is ${how}: ${subject}`, async (t) => {
+      void test(`is met by an answer that is ${how}, with transport ${transport}: ${subject}`, async (t) => {
         await using upstream = await hostileUpstream()
         await using gw = await gateway({
           plugins: [...plugins],
           upstreams: [{ name: 'one', provider: 'wire', url: upstream.url }],
           timeouts,
+          transport,
         })
         for (const one of cases) {
           await t.test(one.name, { todo: one.todo ?? false }, async () => {

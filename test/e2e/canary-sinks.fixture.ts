@@ -23,8 +23,8 @@ export async function command(file: string, word: string): Promise<string> {
   return told
 }
 
-/** Every row of every table, as text. */
-export async function rowsOf(url: string): Promise<string> {
+/** Every table with its rows, as text; captured errors hold the bodies of requests, and so what people wrote. */
+export async function tablesOf(url: string): Promise<Sink[]> {
   const database = openDatabase(url, silentLog)
   try {
     await database.ready()
@@ -35,7 +35,11 @@ export async function rowsOf(url: string): Promise<string> {
     const parts = await Promise.all(
       tables.map(({ name }) => database.query<{ row: string }>(`SELECT t::text AS row FROM ${name} t`)),
     )
-    return parts.flatMap(({ rows }, at) => rows.map(({ row }) => `${tables[at]!.name}: ${row}`)).join('\n')
+    return parts.map(({ rows }, at) => {
+      const { name } = tables[at]!
+      const text = rows.map(({ row }) => row).join('\n')
+      return { name: `the table ${name}`, text, keepsPrompts: name === 'ops_error_logs' }
+    })
   } finally {
     await database.close()
   }

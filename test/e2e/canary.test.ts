@@ -12,7 +12,7 @@ import { fakeUpstream, json, type Asked, type Script } from '../fake-upstream.ts
 import { toYaml, type GatewayOptions } from '../harness.ts'
 import { migratedDatabase } from '../postgres.ts'
 import { freshRedis } from '../redis.ts'
-import { brokenFiles, command, pagesOf, rowsOf } from './canary-sinks.fixture.ts'
+import { brokenFiles, command, pagesOf, tablesOf } from './canary-sinks.fixture.ts'
 import { Garden, leaks, shapes, type Sink } from './canary.fixture.ts'
 import { connect, responsesUpstream, upstreamOf } from './websocket-client.fixture.ts'
 
@@ -124,11 +124,8 @@ test('no secret survives: not in a log, a file, a row, a metric, a page, a span,
   await writeFile(file, toYaml(options, new Map()))
   const log = openLog({ level: 'debug', destination: logFile })
   const sidecar = await startSidecar({ file, plugins: pluginSource, log, env: {}, watch: false })
-  await using _ = {
-    async [Symbol.asyncDispose]() {
-      await sidecar.stop()
-    },
-  }
+  await using ending = new AsyncDisposableStack()
+  ending.defer(async () => void (await sidecar.stop()))
   const sinks: Sink[] = []
   const exchanges: string[] = []
 
@@ -262,8 +259,7 @@ test('no secret survives: not in a log, a file, a row, a metric, a page, a span,
   await sidecar.stop()
   log.flush()
   sinks.push({ name: 'the log', text: await readFile(logFile, 'utf8') })
-  sinks.push({ name: 'the file of captured errors', text: await readFile(errorsFile, 'utf8'), keepsPrompts: true })
-  sinks.push({ name: 'the database', text: await rowsOf(database.url) })
+  sinks.push(...(await tablesOf(database.url)))
   for (const { url, body } of told) sinks.push({ name: `telemetry ${url}`, text: body.toString() })
   await rm(folder, { recursive: true })
 
@@ -277,8 +273,8 @@ test('no secret survives: not in a log, a file, a row, a metric, a page, a span,
   assert.ok(openai.asked.some(({ headers }) => headers.authorization === `Bearer ${upstreamKeys.openai}`))
   assert.match(found('the log'), /"level":"debug"/)
   assert.match(found('the log'), /"message":"exchange"|"msg":"exchange"/)
-  assert.match(found('the file of captured errors'), /"exchange":"canary-1"/)
-  assert.match(found('the database'), /usage_logs/)
+  assert.match(found('the table ops_error_logs'), /canary-1,/)
+  assert.match(found('the table usage_logs'), /gpt-ws/)
   assert.match(found('telemetry /v1/traces'), /gen_ai\.request\.model/)
   assert.match(found('telemetry /v1/metrics'), /postern_exchanges_total/)
   assert.match(found('page /explain/canary-1'), /"attempts"/)

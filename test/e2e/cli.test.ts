@@ -92,6 +92,21 @@ describe('postern', () => {
     assert.equal(code, 0)
     assert.match(out, /^openai {2}\/ → https:\/\/api.openai.com\/$/m)
     assert.match(out, /rankUpstreams +console ↓ demo ↓ sticky-session ↓ concurrency ↓ failover/)
+    assert.match(
+      out,
+      /^WebSockets: messages up to 16MiB, not compressed, a ping every 30s \(2s to answer\), 30s to the first/m,
+    )
+    assert.match(
+      out,
+      /^WebSockets to an upstream: at most 128, 0 to 12 idle, 1h old, 64 turns may wait, utilization 0.7$/m,
+    )
+  })
+
+  test('explains what the file says of WebSockets', async () => {
+    const text = 'websocket: { message: 1500B, ping: 90s, compress_upstreams: true, pool: { max: 3 } }\n'
+    const { out } = await withFile(text, (file) => postern('explain', '-c', file))
+    assert.match(out, /messages up to 1500B, compressed for upstreams, a ping every 90s/)
+    assert.match(out, /at most 3, 0 to 12 idle/)
   })
 })
 

@@ -54,7 +54,7 @@ describe('a gateway for many tenants', () => {
         'openai',
         'sticky-session',
         'concurrency',
-        { accounts: { secrets: ['${ACCOUNTS_SECRET}'] } },
+        { accounts: { secrets: ['${ACCOUNTS_SECRET}'], allow_private: true } },
         'failover',
         { usage: { journal: '' } },
       ],

@@ -54,6 +54,96 @@ describe('the OpenAI SDK', () => {
     ws.close()
   })
 
+  test('calls a tool in a turn and goes on with its output; an error of the upstream is told, and the next turn is served', async () => {
+    const call = { type: 'function_call', id: 'fc_1', call_id: 'call_1', name: 'weather', arguments: '{"city":"Rome"}' }
+    await using upstream = await responsesUpstream((say, body) => {
+      const [item] = body.input as { type?: string }[] // what is sent below
+      const id = `resp_${upstream.asked.length}`
+      if (body.model === 'broken')
+        return say({
+          type: 'error',
+          status: 400,
+          error: { type: 'invalid_request_error', code: 'invalid_prompt', message: 'no' },
+        })
+      const output = item?.type === 'function_call_output' ? [] : [call]
+      say({ type: 'response.created', response: { id } })
+      for (const done of output) say({ type: 'response.output_item.done', output_index: 0, item: done })
+      say({ type: 'response.completed', response: { id, output } })
+    })
+    await using gw = await gateway({
+      plugins: ['openai', 'failover'],
+      upstreams: [{ name: 'o', provider: 'openai', url: baseOf(upstream), key: 'sk-up' }],
+    })
+    const ws = new ResponsesWS(new OpenAI({ baseURL: `${gw.url}/v1`, apiKey: 'mine' }))
+    const told: string[] = []
+    const ask = (model: string, item: object, more: object = {}) =>
+      ws.send({ type: 'response.create', model, input: [item], tools: [tool], ...more } as Parameters<
+        typeof ws.send
+      >[0]) // the types want every field
+    const tool = { type: 'function', name: 'weather', parameters: {}, strict: false }
+    const user = { role: 'user', content: 'hi' }
+    await new Promise<void>((resolve) => {
+      ws.on('close', () => resolve())
+      ws.on('error', (error) => {
+        told.push(error.message)
+        ask('gpt-5', { type: 'function_call_output', call_id: 'call_1', output: 'sunny' })
+      })
+      ws.on('event', (event) => {
+        if (event.type === 'response.output_item.done') told.push(JSON.stringify(event.item))
+        if (event.type !== 'response.completed') return
+        told.push(event.response.id)
+        if (told.length === 2) ask('broken', user, { previous_response_id: event.response.id })
+        else ws.close()
+      })
+      ask('gpt-5', user)
+    })
+    assert.deepEqual([told[0], told[1], told[3]], [JSON.stringify(call), 'resp_1', 'resp_3'])
+    assert.match(told[2]!, /invalid_prompt|no/)
+    assert.deepEqual(upstream.asked[0]!.body.tools, [tool])
+    assert.equal(upstream.sockets.length, 1)
+  })
+
+  test('is told of an error in a session of the Realtime API, and calls a tool in it', async () => {
+    const call = { type: 'response.function_call_arguments.done', call_id: 'call_1', name: 'weather', arguments: '{}' }
+    await using upstream = await wsUpstream({
+      onSocket: (socket) =>
+        void socket.on('message', (data: Buffer) => {
+          const { type } = JSON.parse(data.toString()) as { type: string } // an event of the SDK
+          const error = { type: 'error', error: { type: 'invalid_request_error', message: 'no such item' } }
+          const says =
+            type === 'response.create'
+              ? call
+              : type === 'conversation.item.create'
+                ? error
+                : { type: 'session.updated' }
+          socket.send(JSON.stringify(says))
+        }),
+    })
+    await using gw = await gateway({
+      plugins: ['openai'],
+      upstreams: [{ name: 'o', provider: 'openai', url: baseOf(upstream), key: 'sk-up' }],
+    })
+    await using tls = await tlsInFront(gw.url)
+    const client = new OpenAI({ baseURL: `${tls.url}/v1`, apiKey: 'mine' })
+    const realtime = new OpenAIRealtimeWS({ model: 'gpt-realtime', options: { rejectUnauthorized: false } }, client)
+    const told: string[] = []
+    await new Promise<void>((resolve) => {
+      realtime.socket.on('close', () => resolve())
+      realtime.socket.on('open', () => realtime.send({ type: 'response.create' }))
+      realtime.on('error', (error) => {
+        told.push(error.message)
+        realtime.close()
+      })
+      realtime.on('response.function_call_arguments.done', (event) => {
+        told.push(event.call_id)
+        const item = { type: 'function_call_output', call_id: event.call_id, output: 'sunny' } as const
+        realtime.send({ type: 'conversation.item.create', item })
+      })
+    })
+    assert.equal(told[0], 'call_1')
+    assert.match(told[1]!, /no such item/)
+  })
+
   test('has a session over its WebSocket of the Realtime API', async () => {
     await using upstream = await wsUpstream({
       onSocket(socket) {

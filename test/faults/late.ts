@@ -33,8 +33,8 @@ export const lateShapes: readonly Shape[] = [
     },
     ...committed((lane) =>
       lane.isStream
-        ? { body: begun(lane) + told(lane, 'UPSTREAM_TIMEOUT'), error: 'UND_ERR_BODY_TIMEOUT' }
-        : { body: long('{"half":'), isCut: true, error: 'UND_ERR_BODY_TIMEOUT' },
+        ? { body: begun(lane) + told(lane, 'UPSTREAM_TIMEOUT'), error: 'IDLE_TIMEOUT' }
+        : { body: long('{"half":'), isCut: true, error: 'IDLE_TIMEOUT' },
     ),
     restsAfter: () => 6,
   },

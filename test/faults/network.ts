@@ -46,7 +46,7 @@ export const networkShapes: readonly Shape[] = [
     name: 'headers that never come',
     timeouts: { headers: '400ms' },
     act: () => () => {},
-    ...network('UPSTREAM_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', true),
+    ...network('UPSTREAM_TIMEOUT', 'HEADERS_TIMEOUT', true),
   },
   {
     name: 'a first event that never comes',
@@ -94,7 +94,7 @@ export const networkShapes: readonly Shape[] = [
       succeed(wire, lane)
       wire.body(wholeAnswer(lane, first).slice(0, 20))
     },
-    ...network('UPSTREAM_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', true),
+    ...network('UPSTREAM_TIMEOUT', 'IDLE_TIMEOUT', true),
   },
   {
     name: 'a cut before the first content',

@@ -111,4 +111,4 @@ export const gatewayErrors = {
 export type GatewayError = keyof typeof gatewayErrors
 
 /** How a connection is found to have been reset. */
-export const reset = /^(ECONNRESET|UND_ERR_SOCKET)$/
+export const reset = /^(ECONNRESET|UPSTREAM_CLOSED)$/

@@ -2,8 +2,9 @@
 /** The console: asks, listens, and hands on to what shows it. */
 import { showConfiguration } from './configuration.js'
 import { byId, setText } from './draw.js'
+import { errorQuery, onErrorFilter, showError, showErrors, showErrorSums } from './errors.js'
 import { showExplanation } from './explanation.js'
-import { isFailed, showErrors, showExchanges, showGates, showSessions, showUpstreams, showUsage } from './panels.js'
+import { isFailed, showExchanges, showGates, showSessions, showUpstreams, showUsage } from './panels.js'
 
 const data = `${location.pathname.replace(/\/$/, '')}/data`
 /** The admin key, where one is wanted: here and nowhere else. */
@@ -61,7 +62,12 @@ const parts = {
     usage = await read(`${data}/usage?days=${byId('days').value}`)
     drawUsage()
   },
-  errors: async () => showErrors(await read(`${data}/errors`), explain),
+  errors: async () => {
+    const query = errorQuery()
+    const [told, sums] = await Promise.all([read(`${data}/errors?${query}`), read(`${data}/errors/sums?${query}`)])
+    showErrors(told, { explain, details: (id) => void detail(id) })
+    showErrorSums(sums)
+  },
   gates: async () => showGates((await read('/gates')).gates),
   configuration: async () => showConfiguration(await read('/configuration')),
 }
@@ -94,6 +100,11 @@ function explain(id) {
   void show('explanation', async () => showExplanation(await read(`/explain/${encodeURIComponent(id)}`)))
 }
 
+/** @param {string} id */
+async function detail(id) {
+  await show('error', async () => showError(await read(`${data}/error?id=${encodeURIComponent(id)}`), explain))
+}
+
 function drawExchanges() {
   if (isPaused) return
   const sorted = [...exchanges.values()].sort((one, other) => other.number - one.number)
@@ -118,18 +129,22 @@ function hear(told) {
   setText(byId('tile-live'), String(underWay))
   drawExchanges()
   announce()
-  soon()
+  soon(told.exchanges.some((one) => isFailed(one) || (one.state === 'ended' && one.attempts > 1)))
 }
 
 let isDue = false
+let hasFailed = false
 
-/** What exchanges change is asked for again, but not more than once in two seconds. */
-function soon() {
+/** What exchanges change is asked for again, but not more than once in two seconds. @param {boolean} failed */
+function soon(failed) {
+  hasFailed ||= failed
   if (isDue) return
   isDue = true
   setTimeout(() => {
     isDue = false
-    if (!document.hidden) void refresh('upstreams', 'sessions')
+    if (document.hidden) return
+    void refresh('upstreams', 'sessions', ...(hasFailed ? ['errors'] : []))
+    hasFailed = false
   }, 2000)
 }
 
@@ -207,6 +222,8 @@ byId('flush-form').addEventListener('submit', (event) => {
 byId('measure').addEventListener('change', drawUsage)
 byId('by').addEventListener('change', drawUsage)
 byId('days').addEventListener('change', () => void refresh('usage'))
+
+onErrorFilter(() => void refresh('errors'))
 
 new ResizeObserver(drawUsage).observe(byId('chart'))
 setInterval(

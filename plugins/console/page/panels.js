@@ -101,27 +101,6 @@ export function showGates(gates) {
   ])
 }
 
-/** @param {any} told @param {(id: string) => void} explain */
-export function showErrors({ file, found, errors }, explain) {
-  const words =
-    file === null ? 'No file of errors is configured.' : found ? `The end of ${file}.` : `${file} is not there (yet).`
-  setText(byId('errors-source'), words)
-  keepRows(byId('error-rows'), errors, (one) => `${one.at} ${one.exchange}`, [
-    { text: ({ at }) => new Date(at).toLocaleString() },
-    { text: (one) => one.severity ?? '–', tone: (one) => (one.severity === 'P1' ? 'bad' : '') },
-    { text: (one) => (one.is_recovered ? `${one.status}, recovered` : String(one.status ?? '–')) },
-    { text: ({ phase }) => phase ?? '–' },
-    { text: ({ owner }) => owner ?? '–' },
-    { text: ({ upstream }) => upstream ?? '–' },
-    { text: ({ message }) => message ?? '–', kind: 'wide' },
-    {
-      action: ({ exchange: id }) =>
-        id ? { label: 'Explain', name: `Explain exchange ${id}`, run: () => explain(id) } : null,
-    },
-  ])
-  byId('errors-none').hidden = errors.length > 0
-}
-
 const measures = {
   tokens: (row) => row.input + row.output + row.cache,
   requests: (row) => row.requests,
