@@ -37,7 +37,7 @@ export function hostileRequests(good: string): readonly Hostile[] {
     {
       name: 'an empty upgrade',
       send: head('GET /v1/responses HTTP/1.1', 'host: gate', key(good), 'upgrade: websocket', 'connection: upgrade'),
-      statuses: [400],
+      statuses: [400, 426],
     },
   ]
 }

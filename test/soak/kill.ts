@@ -46,6 +46,7 @@ const interrupted = new Set<string>()
 const ends: string[] = []
 let isOver = false
 let kills = 0
+let isDying = false
 let count = 0
 
 await using servers = await startServers()
@@ -64,7 +65,9 @@ const leases: number[] = []
 while (kills < times) {
   await sleep(random() * longestLife)
   kills++
+  isDying = true
   await gateway.end('SIGKILL')
+  isDying = false
   leases.push(await longestLease())
   const since = performance.now()
   gateway.spawn()
@@ -99,7 +102,7 @@ async function insist(
 ): Promise<void> {
   for (let retry = 0; ;) {
     const question = make(`k${count++}`)
-    const before = kills
+    const before = isDying ? kills - 1 : kills
     const outcome = [await asking(question)].flat()[0]!
     const wasKilled = kills !== before
     if (wasKilled) interrupted.add(question.id)
