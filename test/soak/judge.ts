@@ -33,14 +33,15 @@ export function judge(question: Question, status: number, text: string, about = 
   return isBrokenOff(question, whole, said) ? { end: 'broken off', origin } : wrong('not what was sent')
 }
 
-function withoutMark({ stream, api }: Question, status: number, said: string): Judged {
-  if (said === '') return { end: status === 200 || status === 0 ? 'cut' : 'refused', origin: null }
-  const isTold = api === 'turn' ? /^\{"type":"error"/ : /^(?:event: error\n)?data: \{.*\}\n\n/
-  if (status === 200 && (stream || api === 'turn') && isTold.test(said)) return { end: 'refused', origin: null }
-  if (status >= 400) return { end: 'refused', origin: null }
-  // The beginning of a document, up to its mark.
-  if ('{"soak":"'.startsWith(said.slice(0, 9)) || /^(?:event: \w+\n)?data: \{/.test(said))
-    return { end: 'cut', origin: null }
+function withoutMark(question: Question, status: number, said: string): Judged {
+  const { stream, api } = question
+  const [first = ''] = answerOf(question, { from: '', name: '' })
+  const opening = first.slice(0, first.indexOf('"soak":"') + '"soak":"'.length)
+  const isBeginning =
+    opening.startsWith(said) || (said.startsWith(opening) && !said.slice(opening.length).includes('"'))
+  if (isBeginning && (status === 200 || status === 0)) return { end: 'cut', origin: null }
+  const isTold = api === 'turn' ? /^\{"type":"error"/ : /^(?:event: error\n)?data: \{.*"error".*\}\n\n/
+  if (status >= 400 || (stream && isTold.test(said))) return { end: 'refused', origin: null }
   return { end: 'wrong', origin: null, wrong: 'nothing that was sent' }
 }
 

@@ -39,7 +39,8 @@ async function climb(limit: string, { urls }: UpstreamProcess<'well'>): Promise<
     upstreams: [{ name: 'well', provider: 'openai', url: urls.well, key: 'upstream-key-of-well' }],
   })
   await gateway.start()
-  const rows = [{ 'at once': 0, ...weightOf('after', await gateway.weigh()) }] as Row[]
+  const idle = await gateway.weigh()
+  const rows = [rowOf(0, [], idle, idle)]
   for (const step of values.steps.split(',').map(Number)) {
     rows.push(await one(gateway, step))
     say(`limits.memory ${limit}: ${step} at once`)
@@ -63,18 +64,16 @@ async function one(gateway: SoakedGateway, atOnce: number): Promise<Row> {
   isOver = true
   const most = await watching
   for (const outcome of outcomes) judge(outcome)
-  const ended = (end: Outcome['end']) => outcomes.filter((outcome) => outcome.end === end).length
   // What was freed last is collected when the loop has turned.
   await sleep(1000)
   await gateway.weigh()
-  const after = await gateway.weigh()
-  return {
-    'at once': atOnce,
-    whole: ended('whole'),
-    'turned away': ended('refused'),
-    ...weightOf('peak', most),
-    ...weightOf('after', after),
-  }
+  return rowOf(atOnce, outcomes, most, await gateway.weigh())
+}
+
+function rowOf(atOnce: number, outcomes: readonly Outcome[], most: Load, after: Load): Row {
+  const ended = (end: Outcome['end']) => outcomes.filter((outcome) => outcome.end === end).length
+  const turned = { whole: ended('whole'), 'turned away': ended('refused') }
+  return { 'at once': atOnce, ...turned, ...weightOf('peak', most), ...weightOf('after', after) }
 }
 
 function judge({ end, code, status, question, wrong: why, text }: Outcome): void {

@@ -78,37 +78,43 @@ let count = 0
 await others(async () => sleep(2000)) // V8 needs some requests to be itself
 const quiet = await others(() => sleep(Math.min(seconds, 10) * 1000))
 const filesBefore = await gateway.files()
-const rows: Row[] = [row('nobody is slow', quiet, filesBefore, 0)]
+const rows: Row[] = [row('nobody is slow', quiet)]
 for (const [mode, words] of Object.entries(modes)) {
   let isOver = false
   const watching = mostFiles(() => isOver)
-  const times = await others(() => slowly(mode, words))
+  const seen = await others(() => slowly(mode, words))
   isOver = true
-  const most = await watching
-  rows.push(row(mode, times, most, await freed(mode)))
-  say(`${mode}: ${times.length} answers to others, ${wrong.length} unexplained`)
+  const files = await watching
+  rows.push({ ...row(mode, seen), 'files, most': files, 'freed after s': (await freed(mode)).toFixed(1) })
+  say(`${mode}: ${seen.times.length} answers to others, ${wrong.length} unexplained`)
 }
 table(`others, while ${connections} connections are slow`, rows)
 const code = await gateway.end('SIGTERM')
 if (code !== 0) wrong.push(`the gateway ended with ${code}`)
 conclude(wrong)
 
-function row(mode: string, times: readonly number[], files: number, freedAfter: number): Row {
-  const ms = (share: number) => Number(quantile(times, share).toFixed(1))
-  const ratio = quantile(times, 0.99) / quantile(quiet, 0.99)
+function row(mode: string, { times, cpu }: Seen): Row {
+  const ms = (share: number) => quantile(times, share).toFixed(1)
+  const ratio = (quantile(times, 0.99) / quantile(quiet.times, 0.99)).toFixed(2)
   return {
     mode,
     answers: times.length,
     'p50 ms': ms(0.5),
     'p99 ms': ms(0.99),
-    'p99 / quiet': ratio.toFixed(2),
-    'files, most': files,
-    'freed after s': freedAfter.toFixed(1),
+    'p99 / quiet': ratio,
+    CPU: cpu.toFixed(2),
   }
 }
 
-/** Clients as usual for as long as `act` takes; how long each answer took, in ms. */
-async function others(act: () => Promise<void>): Promise<number[]> {
+interface Seen {
+  /** How long each answer took, in ms. */
+  readonly times: readonly number[]
+  /** The share of a core that the gateway took. */
+  readonly cpu: number
+}
+
+/** Clients as usual for as long as `act` takes. */
+async function others(act: () => Promise<void>): Promise<Seen> {
   const times: number[] = []
   let isOver = false
   const client = async () => {
@@ -121,11 +127,13 @@ async function others(act: () => Promise<void>): Promise<number[]> {
       await sleep(10)
     }
   }
+  const since = performance.now()
+  const { cpu } = await gateway.weigh()
   const clients = Array.from({ length: Number(values.clients) }, client)
   await act()
   isOver = true
   await Promise.all(clients)
-  return times
+  return { times, cpu: ((await gateway.weigh()).cpu - cpu) / (performance.now() - since) }
 }
 
 /** One run of slowhttptest. */
