@@ -201,10 +201,8 @@ export class Http1Pool implements HttpClient, Owner, Flow {
   /** Where nothing is open and nothing on its way, no timer runs. */
   #rest(): void {
     if (this.#open.size > 0 || this.#dialing.size > 0) return
-    const timer = this.#timer
+    if (this.#timer !== null) clearInterval(this.#timer)
     this.#timer = null
-    // Later: an unref'd interval that is cleared in its own call counts as running for ever (Node 24).
-    if (timer !== null) queueMicrotask(() => clearInterval(timer))
     this.#closed?.()
   }
 }
