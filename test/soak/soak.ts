@@ -163,7 +163,11 @@ async function filesLeft(): Promise<number> {
 }
 
 function endings(): Record<string, string | number>[] {
-  return [...outcomes].map(([kind, counts]) => ({ kind, ...Object.fromEntries([...counts].toSorted()) }))
+  const ends = ['whole', 'left', 'refused', 'broken off', 'cut', 'unreachable', 'wrong']
+  return [...outcomes].map(([kind, counts]) => ({
+    kind,
+    ...Object.fromEntries(ends.map((end) => [end, counts.get(end) ?? 0])),
+  }))
 }
 
 function slopes(): Record<string, string | number>[] {

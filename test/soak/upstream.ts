@@ -4,7 +4,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { answerOf, type Fault, type Origin, type Question } from './question.ts'
@@ -36,7 +36,7 @@ async function open(from: string): Promise<number> {
   })
   const sockets = new WebSocketServer({ noServer: true })
   server.on('upgrade', (request, socket, head) => {
-    sockets.handleUpgrade(request, socket as Socket, head, (ws) => converse(from, ws)) // node:http gives a socket
+    sockets.handleUpgrade(request, socket, head, (ws) => converse(from, ws))
   })
   server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 })
   await new Promise((resolve) => server.once('listening', resolve))
@@ -68,7 +68,7 @@ async function answer(from: string, request: IncomingMessage, response: ServerRe
   const last = Math.floor(parts.length / 2)
   for (const [at, part] of parts.entries()) {
     if (response.destroyed) return
-    if (at === last && fault !== null) return late(fault, part, response)
+    if (at === last && fault !== null) return late(question.stream || fault !== 'told' ? fault : 'cut', part, response)
     if (!response.write(part)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
     if (question.stream && question.pause > 0) await sleep(question.pause)
   }
