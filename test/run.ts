@@ -13,6 +13,7 @@ const fast = [
   'test/e2e/*.test.ts',
   'test/conformance/*.test.ts',
   'test/faults/*.test.ts',
+  'test/soak/*.test.ts',
 ]
 const patterns = given.length > 0 ? given : fast
 const files = patterns.flatMap((pattern) => globSync(pattern)).toSorted()
