@@ -15,8 +15,8 @@ COPY bin bin
 COPY core core
 COPY plugins plugins
 COPY migrations migrations
-COPY gateway.yaml LICENSE ./
-RUN node bin/build.js
+COPY gateway.yaml LICENSE README.md ./
+RUN node bin/build.js --no-types
 
 FROM alpine:${ALPINE}
 RUN apk add --no-cache nodejs ca-certificates tzdata

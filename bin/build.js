@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 /**
- * `npm run build`: what ships. JavaScript for Node 22.12 and newer in dist/, every package inside it, no sources, no maps. Plain
- * JavaScript, so that the Node of a small image can run it.
+ * `npm run build`: what ships. JavaScript for Node 22.12 and newer in dist/, every package inside it, no sources, no maps, and the
+ * types of the contract; `npm pack ./dist` makes the package. Plain JavaScript, so that the Node of a small image can run it;
+ * --no-types leaves out what only the authors of plugins need.
  */
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { emitTypes, publicModules } from './types.js'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const out = join(root, 'dist')
@@ -17,9 +19,7 @@ const { metafile } = await build({
   absWorkingDir: root,
   entryPoints: [
     'core/main.ts',
-    'core/plugin.ts',
-    'core/provider.ts',
-    'core/access.ts',
+    ...publicModules.map((name) => `core/${name}.ts`),
     ...plugins.map((name) => `plugins/${name}/index.ts`),
   ],
   outdir: out,
@@ -31,11 +31,7 @@ const { metafile } = await build({
   platform: 'node',
   format: 'esm',
   target: 'node22.12',
-  alias: {
-    'postern/plugin': './core/plugin.ts',
-    'postern/provider': './core/provider.ts',
-    'postern/access': './core/access.ts',
-  },
+  alias: Object.fromEntries(publicModules.map((name) => [`postern/${name}`, `./core/${name}.ts`])),
   // Native bindings that nobody installs.
   external: ['pg-native'],
   // http-proxy-3 finds its passes by the names of their functions.
@@ -51,22 +47,36 @@ const { metafile } = await build({
   logLevel: 'warning',
 })
 
-const { name, version, description, license, engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-const exported = Object.fromEntries(['plugin', 'provider', 'access'].map((part) => [`./${part}`, `./core/${part}.js`]))
+const withTypes = !process.argv.includes('--no-types')
+if (withTypes) emitTypes(join(out, 'types'))
+mkdirSync(join(out, 'bin'))
+// npm links it into folders of programs: the system has to know what runs it.
+writeFileSync(join(out, 'bin/postern.js'), "#!/usr/bin/env node\nimport '../core/main.js'\n", { mode: 0o755 })
+
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const { name, version, description, license, engines, dependencies } = manifest
+const exported = Object.fromEntries(
+  publicModules.map((part) => [
+    `./${part}`,
+    { ...(withTypes ? { types: `./types/core/${part}.d.ts` } : {}), default: `./core/${part}.js` },
+  ]),
+)
 const shipped = {
   name,
   version,
   description,
   license,
   type: 'module',
-  bin: { postern: './core/main.js' },
-  exports: exported,
+  bin: { postern: './bin/postern.js' },
+  exports: { ...exported, './package.json': './package.json' },
   engines,
+  // All that runs is inside; the types of options are made by this package's.
+  ...(withTypes ? { dependencies: { 'json-schema-to-ts': dependencies['json-schema-to-ts'] } } : {}),
 }
 writeFileSync(join(out, 'package.json'), `${JSON.stringify(shipped, null, 2)}\n`)
 for (const plugin of plugins) copyAssets(join('plugins', plugin))
 cpSync(join(root, 'migrations'), join(out, 'migrations'), { recursive: true })
-for (const file of ['LICENSE', 'gateway.yaml']) copyFileSync(join(root, file), join(out, file))
+for (const file of ['LICENSE', 'README.md', 'gateway.yaml']) copyFileSync(join(root, file), join(out, file))
 
 const bytes = Object.values(metafile.outputs).reduce((sum, { bytes: size }) => sum + size, 0)
 process.stdout.write(

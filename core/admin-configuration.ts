@@ -32,13 +32,21 @@ export async function configuration({ server, lastProblem }: Sidecar): Promise<o
   }
 }
 
-function maskedConfig({ settings, upstreams, keys, plugins }: Config): object {
+/** All that a configuration says, defaults included, without a secret. */
+export function maskedConfig({ settings, upstreams, keys, plugins }: Config): Masked {
   return {
     settings: masked({ ...settings, store: placeOf(settings.store), database: placeOf(settings.database) }),
     upstreams: upstreams.map((upstream) => masked({ ...upstream })),
     keys: [...keys.values()].map(({ principal }) => principal.name),
     plugins: plugins.map(({ name, config }) => ({ name, options: masked(config) })),
   }
+}
+
+export interface Masked {
+  readonly settings: unknown
+  readonly upstreams: readonly unknown[]
+  readonly keys: readonly string[]
+  readonly plugins: readonly { readonly name: string; readonly options: unknown }[]
 }
 
 /** What kind of store or database it is; the address may hold a password in any of its parts. */

@@ -7,6 +7,7 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import type { Dialect, Provider } from './provider.ts'
 
+export { contractVersion } from './contract.ts'
 export { addressSet, isAddressPattern, type AddressSet } from './address.ts'
 export { applyPatch, deleteField, setField, type Edit } from './body/patch.ts'
 export { redactHeaders, redactJson, redactText, redactUrl, trimRequest } from './observe/redact.ts'
@@ -15,6 +16,8 @@ import type { Reply, Retry } from './reply.ts'
 export type { Failure, Judgement, PassedOver, Result, Said, Speaker, Upstream, UpstreamTls } from './result.ts'
 import type { Failure, PassedOver, Result, Said, Speaker, Upstream } from './result.ts'
 export { upstreamsWoken } from './result.ts'
+export type { AnswerHead, Body, Outgoing } from './outgoing.ts'
+import type { AnswerHead, Body, Outgoing } from './outgoing.ts'
 export { Secret } from './secret.ts'
 import type { Secret } from './secret.ts'
 export { StoreDown, type Slot, type Store, type StoreEntry } from './store/store.ts'
@@ -46,43 +49,6 @@ export type Fact = keyof Facts
 export type Headers = Record<string, string | string[] | undefined>
 
 export type Maybe<T> = T | void | undefined | Promise<T | void | undefined>
-
-/** The request body, as bytes. What no edit touches stays exactly as it came, to the byte. */
-export interface Body {
-  /** `json`: buffered and readable; `stream`: passes through unread; `none`: there is none. */
-  readonly kind: 'json' | 'stream' | 'none'
-  /** The whole body of kind `json`, with the edits made so far; without any, the very bytes that came. */
-  readonly bytes: Buffer
-  /**
-   * The value of one field (`reasoning.effort` looks inside), found in the bytes without parsing the rest, frozen;
-   * `undefined` where it is not there.
-   */
-  get(field: string): unknown
-  /** Sets one field, and makes the objects that lead to it. Throws where the body is not held. */
-  set(field: string, value: unknown): void
-  /** Deletes one field. Throws where the body is not held. */
-  delete(field: string): void
-}
-
-/** What is about to be sent to the upstream, for this attempt only. */
-export interface Outgoing {
-  method: string
-  path: string
-  /** With its `?`, or empty. */
-  query: string
-  /** The client's headers without the hop-by-hop ones: a copy that belongs to this attempt. */
-  headers: Headers
-  /** The exchange's body, to be edited for this attempt: the next one does not see it. */
-  readonly body: Body
-}
-
-/** Status and headers of the answer on their way to the client. */
-export interface AnswerHead {
-  status: number
-  headers: Headers
-  /** The whole body where it was made here; null where it is an upstream's, whose bytes are not here yet. */
-  body: Buffer | null
-}
 
 export interface Log {
   debug(fields: object, message: string): void
@@ -258,6 +224,8 @@ export interface Plugin {
   /** Read where a plugin above writes them, null where none does. */
   readonly mayRead: readonly Fact[]
   readonly writes: readonly Fact[]
+  /** The version of the contract it was written for; one that is not kept here is refused. Absent: it is not asked. */
+  readonly contract?: string
   /** Whether it cannot be without a database: a gateway.yaml that has none is refused. */
   readonly needsDatabase?: boolean
   /** Set by `defineProvider`: the providers whose dialects it builds on. */
@@ -283,6 +251,8 @@ export function definePlugin<
   /** Facts it can do without: null where no plugin writes them. */
   mayRead?: readonly M[]
   writes?: readonly W[]
+  /** The `contractVersion` it was written for. */
+  contract?: string
   needsDatabase?: boolean
   setup(context: PluginContext<C>): Hooks<R | M, W> | Promise<Hooks<R | M, W>>
 }): Plugin {
@@ -292,6 +262,7 @@ export function definePlugin<
     reads: spec.reads ?? [],
     mayRead: spec.mayRead ?? [],
     writes: spec.writes ?? [],
+    contract: spec.contract,
     needsDatabase: spec.needsDatabase ?? false,
     // Checked against S by the loader and against R and W by the compiler: from here on the gateway only carries them.
     setup: (context) => spec.setup(context as PluginContext<C>),

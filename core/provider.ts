@@ -3,15 +3,7 @@
  * hooks. `postern/provider` is the public name of this file.
  */
 import type { JSONSchema } from 'json-schema-to-ts'
-import {
-  type ConfigOf,
-  type Headers,
-  type Hooks,
-  type Judgement,
-  type Outgoing,
-  type Plugin,
-  type PluginContext,
-} from './plugin.ts'
+import type { ConfigOf, Headers, Hooks, Judgement, Outgoing, Plugin, PluginContext } from './plugin.ts'
 import { complaintOf, restOf } from './rate-limit.ts'
 
 export type { ReplayDialect, RequestDialect, Said, TurnDialect, WebSocketDialect } from './websocket-dialect.ts'
@@ -193,6 +185,8 @@ export function defineProvider<
   /** Where clients find it by default; the root where absent. */
   prefix?: string
   options?: S
+  /** The `contractVersion` of postern/plugin it was written for. */
+  contract?: string
   /** Built-in providers, or packages of providers, whose dialects it builds on. */
   speaks?: readonly string[]
   /** Made once per mount. Every option has a default, so every one is there. */
@@ -215,6 +209,7 @@ export function defineProvider<
     mayRead: [],
     writes: ['model', 'stream', 'usage'],
     speaks: spec.speaks ?? [],
+    contract: spec.contract,
     mount(config, spoken) {
       // The loader has checked it against the schema above.
       const mounted = config as MountOptions

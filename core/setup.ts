@@ -139,6 +139,7 @@ function problem(config: Config, entry: PluginEntry, error: unknown): Problem {
     file: config.file,
     line: entry.line,
     column: entry.column,
+    code: 'CONFIG_PLUGIN',
     message: `${entry.name} cannot be set up: ${reason}`,
     frame: '',
   }

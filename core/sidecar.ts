@@ -1,8 +1,8 @@
 /** One running Postern: the listener, the admin listener, the watched file, and the gateways that come and go. */
 import { openAdmin } from './admin.ts'
 import { loadConfig, type Config, type FileHashes, type PluginSource } from './config/load.ts'
-import type { ListenerTls } from './config/tls.ts'
 import { ConfigError, render, type Problem } from './config/problems.ts'
+import { needsRestart } from './config/restart.ts'
 import { watchConfig, type Watch } from './config/watch.ts'
 import { buildGateway, type Gateway, type House } from './gateway.ts'
 import type { Listener } from './listener.ts'
@@ -26,6 +26,8 @@ export interface SidecarOptions {
   readonly plugins: PluginSource
   readonly log: RootLog
   readonly env?: Record<string, string | undefined>
+  /** What is made of each configuration that was read, before it is built: other addresses, for a test of the file. */
+  readonly adapt?: (config: Config) => Config
   /** Whether to reload when the file changes; true where absent. */
   readonly watch?: boolean
   /** How often it is said what a gateway that shall end waits for, in ms. Absent: every 10 s of a shutdown, else every minute. */
@@ -278,38 +280,10 @@ async function read(options: SidecarOptions, tell: (files: FileHashes) => void):
   tell(files)
   if (!config) throw new ConfigError(problems)
   for (const note of config.notes) options.log.info({}, note)
-  return config
-}
-
-/** A secret is spelt alike whatever it is: it has to be looked at itself. */
-function keyOf(admin: Config['settings']['admin']): string | undefined {
-  return admin ? admin.key?.reveal() : undefined
-}
-
-/** Certificates may change, but not whether there are any. */
-function kindOfTls(tls: ListenerTls | undefined): string {
-  return tls === undefined ? 'none' : tls.client_ca === undefined ? 'tls' : 'mutual'
-}
-
-function fixedOf(admin: Config['settings']['admin']): string {
-  return JSON.stringify(admin && { ...admin, tls: kindOfTls(admin.tls) })
-}
-
-/** Keys that are read once, when the process starts. */
-function needsRestart(running: Config, next: Config): string[] {
-  const was = running.settings
-  const is = next.settings
-  const changed: [string, boolean][] = [
-    ['listen', was.listen !== is.listen],
-    ['tls', kindOfTls(was.tls) !== kindOfTls(is.tls)],
-    ['admin', fixedOf(was.admin) !== fixedOf(is.admin) || keyOf(was.admin) !== keyOf(is.admin)],
-    ['limits.header', was.limits.header !== is.limits.header],
-  ]
-  return changed
-    .filter(([, differs]) => differs)
-    .map(([key]) => `${key} has changed: it takes effect at the next start`)
+  return options.adapt?.(config) ?? config
 }
 
 function unexpected(file: string, error: unknown): Problem {
-  return { file, line: 1, column: 1, message: error instanceof Error ? error.message : String(error), frame: '' }
+  const message = error instanceof Error ? error.message : String(error)
+  return { file, line: 1, column: 1, code: 'CONFIG_FILE', message, frame: '' }
 }

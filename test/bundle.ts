@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -23,6 +23,15 @@ try {
   )
   assert.match(postern('check'), /gateway\.yaml is well: 8 plugins/)
   assert.match(postern('explain'), /rankUpstreams +demo ↓ sticky-session ↓ concurrency ↓ failover|rankUpstreams/)
+  // A plugin of somebody's, with nothing installed around it.
+  mkdirSync(join(folder, 'own'))
+  writeFileSync(
+    join(folder, 'own/index.mjs'),
+    `import { definePlugin } from 'postern/plugin'
+     export default definePlugin({ name: 'own', contract: '1.0', config: { type: 'object' }, setup: () => ({}) })`,
+  )
+  writeFileSync(join(folder, 'own.yaml'), 'plugins: [./own, openai]\n')
+  assert.match(postern('check', '--config', 'own.yaml'), /is well: 2 plugins/)
   const child = spawn(process.execPath, [main, 'run'], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
   const url = await new Promise<string>((resolve, reject) => {
     let log = ''

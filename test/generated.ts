@@ -1,19 +1,11 @@
 /** Documents that cannot lie: their generated parts, made from what the code says. */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { editorSchema, optionTable } from '../core/config/editor.ts'
+import { editorSchema, optionTable, putBetween } from '../core/config/editor.ts'
 import { errors } from '../core/errors.ts'
 import type { MetricReading } from '../core/plugin.ts'
 import { pluginSource } from '../core/plugins.ts'
+import { contractReport } from './contract-report.ts'
 import { declaredMetrics } from './declared-metrics.ts'
-
-/** What stands between `<!-- name -->` and `<!-- /name -->`. */
-export function between(text: string, name: string): string {
-  const [start, end] = [`<!-- ${name} -->\n`, `<!-- /${name} -->`]
-  const from = text.indexOf(start)
-  const to = text.indexOf(end)
-  if (from === -1 || to === -1) throw new Error(`the markers ${start.trim()} and ${end} are missing`)
-  return text.slice(from + start.length, to).trim()
-}
 
 /** Every generated file, by its path from the root, as it should be. */
 export async function generated(): Promise<Map<string, string>> {
@@ -22,6 +14,7 @@ export async function generated(): Promise<Map<string, string>> {
     ['schemas/gateway.schema.json', `${JSON.stringify(editorSchema(plugins), null, 2)}\n`],
     ['README.md', put('README.md', 'errors', errorTable())],
     ['docs/metrics.md', put('docs/metrics.md', 'metrics', metricTable(await declaredMetrics()))],
+    ['docs/contract.api.md', contractReport()],
   ])
   for (const plugin of plugins) {
     const path = `plugins/${plugin.name}/README.md`
@@ -36,13 +29,7 @@ export async function generate(): Promise<void> {
 }
 
 function put(path: string, name: string, part: string): string {
-  const text = readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
-  return text.replace(`<!-- ${name} -->\n${rawBetween(text, name)}`, () => `<!-- ${name} -->\n${part}\n`)
-}
-
-function rawBetween(text: string, name: string): string {
-  const start = `<!-- ${name} -->\n`
-  return text.slice(text.indexOf(start) + start.length, text.indexOf(`<!-- /${name} -->`))
+  return putBetween(readFileSync(new URL(`../${path}`, import.meta.url), 'utf8'), name, part)
 }
 
 function errorTable(): string {

@@ -10,6 +10,7 @@ const fast = [
   'core/**/*.test.ts',
   'plugins/**/*.test.ts',
   'test/*.test.ts',
+  'docs/examples/*/*.test.ts',
   'test/e2e/*.test.ts',
   'test/conformance/*.test.ts',
   'test/faults/*.test.ts',

@@ -1,15 +1,14 @@
 /** `postern check`: reads the file and says all that is wrong with it, without listening or calling anybody. */
 import { loadConfig } from '../config/load.ts'
-import { render } from '../config/problems.ts'
+import { forTools, render } from '../config/problems.ts'
 import type { Command } from '../main.ts'
 import { pluginSource } from '../plugins.ts'
 
 export const check: Command = async ({ config: file, json }) => {
   const { config, problems } = await loadConfig(file, { plugins: pluginSource })
   if (json) {
-    process.stdout.write(
-      `${JSON.stringify({ file, ok: problems.length === 0, problems, notes: config?.notes ?? [] }, null, 2)}\n`,
-    )
+    const told = { file, ok: problems.length === 0, problems: problems.map(forTools), notes: config?.notes ?? [] }
+    process.stdout.write(`${JSON.stringify(told, null, 2)}\n`)
   } else if (problems.length > 0) {
     process.stdout.write(`${problems.map(render).join('\n\n')}\n\n${count(problems.length, 'problem')} in ${file}\n`)
   } else if (config) {

@@ -2,27 +2,17 @@
 import { loadConfig } from '../config/load.ts'
 import { ConfigError, render } from '../config/problems.ts'
 import { buildGateway, type Gateway } from '../gateway.ts'
+import { quietHouse } from '../house.ts'
 import type { Command } from '../main.ts'
-import { silentLog } from '../observe/log.ts'
-import { openMetrics } from '../observe/metrics.ts'
 import { phases, type Phase, type Upstream } from '../plugin.ts'
 import { pluginSource } from '../plugins.ts'
-import { Overload } from '../overload.ts'
 import type { Route } from '../route.ts'
-import { Shared } from '../shared.ts'
 
 export const explain: Command = async ({ config: file }) => {
   try {
     const { config, problems } = await loadConfig(file, { plugins: pluginSource })
     if (!config) throw new ConfigError(problems)
-    const metrics = openMetrics()
-    const gateway = await buildGateway(config, {
-      shared: new Shared(),
-      log: silentLog,
-      metrics,
-      overload: new Overload({ log: silentLog, metrics }),
-      isOnlyRead: true,
-    })
+    const gateway = await buildGateway(config, quietHouse({ isOnlyRead: true }))
     process.stdout.write(describe(gateway))
     await gateway.retire()
     return 0

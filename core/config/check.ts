@@ -1,6 +1,7 @@
 /** A gateway.yaml that is being read, and how a part of it is held against a schema. */
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { Path, Yaml } from './document.ts'
+import type { ProblemCode } from './problems.ts'
 import { findMistakes, meant, type Branched, type Mistake } from './mistakes.ts'
 import type { References } from './references.ts'
 import type { Report } from './report.ts'
@@ -58,7 +59,16 @@ function reportMistake(draft: Draft, mistake: Mistake, base: Path, { root, prefi
   if (isBroken(draft, path)) return
   const { message, cure, key, item } = say(mistake, nameOf(root, prefix, mistake.path), writtenAt(draft, path))
   const place = item === undefined ? path : [...path, item]
-  draft.report.add(key === undefined ? draft.yaml.offset(place) : draft.yaml.keyOffset(place, key), message, cure)
+  const offset = key === undefined ? draft.yaml.offset(place) : draft.yaml.keyOffset(place, key)
+  draft.report.add(offset, message, cure, codes[mistake.keyword])
+}
+
+/** Every other keyword is about a value. */
+const codes: Readonly<Record<string, ProblemCode>> = {
+  additionalProperties: 'CONFIG_UNKNOWN',
+  unevaluatedProperties: 'CONFIG_UNKNOWN',
+  required: 'CONFIG_MISSING',
+  dependentRequired: 'CONFIG_MISSING',
 }
 
 /** A list or a map with nothing below its key, every line of it commented out perhaps, counts as absent. */

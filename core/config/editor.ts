@@ -28,6 +28,22 @@ export function optionTable(plugin: Plugin): string {
   return lines.map((cells) => `| ${cells.map(cell).join(' | ')} |`).join('\n')
 }
 
+/** What stands between `<!-- name -->` and `<!-- /name -->`. */
+export function between(text: string, name: string): string {
+  const [start, end] = [`<!-- ${name} -->\n`, `<!-- /${name} -->`]
+  const from = text.indexOf(start)
+  const to = text.indexOf(end)
+  if (from === -1 || to === -1) throw new Error(`the markers ${start.trim()} and ${end} are missing`)
+  return text.slice(from + start.length, to).trim()
+}
+
+/** The text with something else there. */
+export function putBetween(text: string, name: string, part: string): string {
+  const start = `<!-- ${name} -->\n`
+  const old = text.slice(text.indexOf(start) + start.length, text.indexOf(`<!-- /${name} -->`))
+  return text.replace(`${start}${old}`, () => `${start}${part}\n`)
+}
+
 /** What the loader replaces, anywhere in a text, or reads from a file. */
 const reference = '\\$\\{|^file:'
 

@@ -16,12 +16,14 @@ export function checkFacts(items: readonly Item[], report: Report): void {
       const reads = `${called} reads ${JSON.stringify(fact)}`
       if (below) {
         const { line } = report.position(below.offset)
-        report.add(offset, `${reads}, which ${below.called} (line ${line}) writes: move ${below.called} above it`)
+        const order = `${reads}, which ${below.called} (line ${line}) writes: move ${below.called} above it`
+        report.add(offset, order, undefined, 'CONFIG_FACT')
       } else if (complete) {
         report.add(
           offset,
           `${reads}, and nothing writes it`,
           `Add a plugin above it that writes ${JSON.stringify(fact)}`,
+          'CONFIG_FACT',
         )
       }
     }

@@ -19,7 +19,13 @@ export function checkKeys(draft: Draft, list: readonly KeySettings[]): void {
     const offset = yaml.offset([...path, 'name'])
     const line = names.get(name)
     if (line === undefined) names.set(name, report.position(offset).line)
-    else report.add(offset, `line ${line} has a key ${JSON.stringify(name)} already`, 'Give each key a name of its own')
+    else
+      report.add(
+        offset,
+        `line ${line} has a key ${JSON.stringify(name)} already`,
+        'Give each key a name of its own',
+        'CONFIG_TWICE',
+      )
     const text = key.reveal()
     if (text === '') continue
     const place = yaml.offset([...path, 'key'])
@@ -32,7 +38,7 @@ export function checkKeys(draft: Draft, list: readonly KeySettings[]): void {
       )
     const other = keys.get(text)
     if (other !== undefined)
-      report.add(place, `${shown} is the key ${other} has already`, 'Give each caller a key of its own')
+      report.add(place, `${shown} is the key ${other} has already`, 'Give each caller a key of its own', 'CONFIG_TWICE')
     keys.set(text, name)
   }
 }

@@ -66,7 +66,7 @@ export async function loadConfig(file: string, options: LoadOptions): Promise<Lo
   if (typeof bytes !== 'string' && isUtf8(bytes)) return parseConfig(bytes.toString('utf8'), file, options)
   const report = new Report(file, '')
   const reason = typeof bytes === 'string' ? bytes : 'it is not UTF-8'
-  report.add(0, `this file cannot be read: ${reason}`, 'Name the right one with --config FILE')
+  report.add(0, `this file cannot be read: ${reason}`, 'Name the right one with --config FILE', 'CONFIG_FILE')
   return { config: null, problems: report.problems(), file, text: '', files: new Map() }
 }
 
@@ -136,7 +136,12 @@ function checkDatabase({ report }: Draft, { database }: Settings, items: readonl
   if (database.reveal() !== 'none') return
   for (const { plugin, called, offset } of items) {
     if (plugin?.needsDatabase)
-      report.add(offset, `${called} needs a database`, 'Add database: embedded, or database: postgres://…, to the file')
+      report.add(
+        offset,
+        `${called} needs a database`,
+        'Add database: embedded, or database: postgres://…, to the file',
+        'CONFIG_MISSING',
+      )
   }
 }
 

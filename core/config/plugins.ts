@@ -17,6 +17,16 @@ export interface PluginSource {
   load(name: string, folder: string): Promise<Plugin>
 }
 
+/** Why a plugin cannot be used, and what to do about it. */
+export class UnusablePlugin extends Error {
+  override name = 'UnusablePlugin'
+  readonly cure: string
+  constructor(message: string, cure: string) {
+    super(message)
+    this.cure = cure
+  }
+}
+
 /** A plugin of the list, with its configuration. */
 export interface PluginEntry {
   readonly name: string
@@ -104,7 +114,7 @@ async function readItem(draft: Draft, named: Named, source: PluginSource, folder
       entry: Object.freeze({ name: plugin.name, plugin, config: checked.value, providers, ...place }),
     }
   } catch (error) {
-    draft.report.add(offset, `${called} cannot be mounted: ${messageOf(error)}`)
+    draft.report.add(offset, `${called} cannot be mounted: ${messageOf(error)}`, undefined, 'CONFIG_PLUGIN')
     return failed(plugin)
   }
 }
@@ -131,7 +141,7 @@ function checkOptions(
     return check(draft, closedSchema(plugin), path, { root: called, prefix: called })
   } catch (error) {
     const message = `${called} has a schema that cannot be used: ${messageOf(error)}`
-    draft.report.add(offset, message, 'This is for its author to repair')
+    draft.report.add(offset, message, 'This is for its author to repair', 'CONFIG_PLUGIN')
     return null
   }
 }
@@ -148,7 +158,8 @@ async function load(draft: Draft, named: Named, source: PluginSource, folder: st
       guess === ''
         ? `${quoted(called)} cannot be loaded: ${messageOf(error)}`
         : `there is no plugin ${quoted(called)}${guess}`
-    draft.report.add(offset, reason, isBare ? `Built in are ${[...source.names].sort().join(', ')}` : undefined)
+    const builtIn = isBare ? `Built in are ${[...source.names].sort().join(', ')}` : undefined
+    draft.report.add(offset, reason, error instanceof UnusablePlugin ? error.cure : builtIn, 'CONFIG_PLUGIN')
     return null
   }
 }
@@ -177,6 +188,7 @@ function checkMounts({ report }: Draft, items: readonly Item[]): void {
         offset,
         `line ${line} has mounted a provider as ${quoted(name)} already`,
         `Give this one a name of its own with "as"`,
+        'CONFIG_TWICE',
       )
   }
 }

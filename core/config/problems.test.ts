@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { parse } from './load.fixture.ts'
-import { closest, ConfigError, didYouMean, drawFrame, render, toJson, type Problem } from './problems.ts'
+import { closest, ConfigError, didYouMean, drawFrame, forTools, render, type Problem } from './problems.ts'
 
 const problem: Problem = {
+  code: 'CONFIG_UNKNOWN',
   file: 'gateway.yaml',
   line: 6,
   column: 7,
@@ -30,7 +31,8 @@ describe('a problem', () => {
   })
 
   test('is the same for tools, as JSON', () => {
-    assert.deepEqual(JSON.parse(toJson([problem])), { problems: [problem] })
+    assert.deepEqual(forTools(problem), { ...problem, remedy: problem.cure })
+    assert.deepEqual(forTools({ ...problem, cure: undefined }), { ...problem, cure: undefined, remedy: null })
   })
 
   test('makes an error with all its fellows', () => {

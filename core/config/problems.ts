@@ -1,10 +1,29 @@
 /** What is wrong with a configuration, in words: the place, the thing, the cure. */
 
+/**
+ * What kind of thing is wrong, for tools: the file cannot be read, is no YAML; a key or value is not as its schema says, is unknown,
+ * is missing; a reference leads nowhere; a plugin cannot be used; a fact is read before it is written; something must fit something
+ * else of the file and does not; a name is there twice; an expectation of gateway.test.yaml was not met.
+ */
+export type ProblemCode =
+  | 'CONFIG_FILE'
+  | 'CONFIG_SYNTAX'
+  | 'CONFIG_VALUE'
+  | 'CONFIG_UNKNOWN'
+  | 'CONFIG_MISSING'
+  | 'CONFIG_REFERENCE'
+  | 'CONFIG_PLUGIN'
+  | 'CONFIG_FACT'
+  | 'CONFIG_UPSTREAM'
+  | 'CONFIG_TWICE'
+  | 'TEST_FAILED'
+
 /** One thing that is wrong. Line and column count from 1. */
 export interface Problem {
   readonly file: string
   readonly line: number
   readonly column: number
+  readonly code: ProblemCode
   readonly message: string
   /** What to do about it. */
   readonly cure?: string
@@ -30,9 +49,9 @@ export function render({ file, line, column, message, cure, frame }: Problem): s
   return parts.join('\n')
 }
 
-/** All problems for a tool: one JSON document, its shape is that of `Problem`. */
-export function toJson(problems: readonly Problem[]): string {
-  return JSON.stringify({ problems }, null, 2)
+/** A problem for a tool: where, which, what, and what to do; `cure` is its older name. */
+export function forTools(problem: Problem): object {
+  return { ...problem, remedy: problem.cure ?? null }
 }
 
 /** Wider lines are cut, so that a minified file does not fill the screen. */

@@ -6,7 +6,7 @@ import { after, describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import { loadConfig, type Config } from './load.ts'
 import { optionsOf, parse, plugin, sound, source, sourceOf } from './load.fixture.ts'
-import { render, toJson } from './problems.ts'
+import { render } from './problems.ts'
 
 /** What a text in the configuration of a plugin comes to. */
 async function valueOf(written: string, env: Record<string, string> = {}): Promise<unknown> {
@@ -167,7 +167,7 @@ describe('a secret is never shown', () => {
   const shown = async (text: string, env: Record<string, string> = {}, plugins = source) => {
     const { problems } = await parse(text, env, plugins)
     assert.ok(problems.length > 0)
-    return `${problems.map((problem) => render(problem)).join('\n')}\n${toJson(problems)}`
+    return `${problems.map((problem) => render(problem)).join('\n')}\n${JSON.stringify(problems)}`
   }
 
   const fromElsewhere = [

@@ -75,6 +75,7 @@ function expand(text: string, place: Place): string | null {
           place.offset(index),
           'this is no reference',
           'Write ${NAME} or ${NAME:-default}; a plain ${ is written $${',
+          'CONFIG_REFERENCE',
         )
         return ''
       }
@@ -86,6 +87,7 @@ function expand(text: string, place: Place): string | null {
           place.offset(index),
           `the environment variable ${name} is not set`,
           `Set ${name} in the environment, or give a default: \${${name}:-default}`,
+          'CONFIG_REFERENCE',
         )
       }
       return fallback === undefined ? (value ?? '') : value || fallback
@@ -99,7 +101,8 @@ const largestFile = 1024 * 1024
 
 async function readReferenced(path: string, written: string, place: Place): Promise<string | null> {
   const fail = (reason: string) => {
-    place.report.add(place.offset(0), `${written} cannot be read: ${reason}`, `Its path is relative to ${place.folder}`)
+    const cure = `Its path is relative to ${place.folder}`
+    place.report.add(place.offset(0), `${written} cannot be read: ${reason}`, cure, 'CONFIG_REFERENCE')
     return null
   }
   const file = resolve(place.folder, path)

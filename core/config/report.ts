@@ -1,10 +1,11 @@
 /** Collects what is wrong with one file: offsets in, lines and columns out, and no secret comes through. */
-import { drawFrame, type Problem } from './problems.ts'
+import { drawFrame, type Problem, type ProblemCode } from './problems.ts'
 
 interface Found {
   readonly offset: number
   readonly message: string
   readonly cure: string | undefined
+  readonly code: ProblemCode
 }
 
 /** User and password in a URL, which has no place for them: whoever wrote them there meant them for the server only. */
@@ -32,8 +33,8 @@ export class Report {
   }
 
   /** Notes a problem at an offset of the text. */
-  add(offset: number, message: string, cure?: string): void {
-    this.#found.push({ offset: Math.max(0, Math.min(offset, this.#text.length)), message, cure })
+  add(offset: number, message: string, cure?: string, code: ProblemCode = 'CONFIG_VALUE'): void {
+    this.#found.push({ offset: Math.max(0, Math.min(offset, this.#text.length)), message, cure, code })
   }
 
   /** Stars out a part of the text wherever a frame shows it. */
@@ -67,7 +68,7 @@ export class Report {
     const lines = this.#veiled().split('\n')
     const seen = new Set<string>()
     const problems: Problem[] = []
-    for (const { offset, message, cure } of this.#found.toSorted((one, other) => one.offset - other.offset)) {
+    for (const { offset, message, cure, code } of this.#found.toSorted((one, other) => one.offset - other.offset)) {
       if (seen.has(`${offset} ${message}`)) continue
       seen.add(`${offset} ${message}`)
       const { line, column } = this.position(offset)
@@ -75,6 +76,7 @@ export class Report {
         file: this.#file,
         line,
         column,
+        code,
         message: this.#withoutValues(message),
         ...(cure === undefined ? {} : { cure: this.#withoutValues(cure) }),
         frame: drawFrame(lines, line, column),

@@ -24,7 +24,7 @@ function reportErrors(document: Document, text: string, report: Report): boolean
     if (lines.has(line) || lines.size === 10) continue
     lines.add(line)
     const words = wordsFor(code, message, text.slice(...pos), lineAround(text, pos[0]))
-    report.add(pos[0], words.message, words.cure)
+    report.add(pos[0], words.message, words.cure, 'CONFIG_SYNTAX')
   }
   return lines.size > 0
 }
@@ -71,12 +71,14 @@ function reportRoot({ contents }: Document, text: string, report: Report): boole
       0,
       text.trim() === '' ? 'this file is empty' : 'this file says nothing',
       'The least it needs is a list of plugins',
+      'CONFIG_SYNTAX',
     )
   } else {
     report.add(
       contents.range?.[0] ?? 0,
       'this file must be a map of keys and values',
       'Begin with a line such as "plugins:"',
+      'CONFIG_SYNTAX',
     )
   }
   return true
@@ -87,7 +89,7 @@ function reportNodes(document: Document, report: Report): boolean {
   let sound = true
   const fail = (offset: number, message: string) => {
     sound = false
-    report.add(offset, message)
+    report.add(offset, message, undefined, 'CONFIG_SYNTAX')
     return visit.BREAK
   }
   visit(document, {
@@ -114,7 +116,8 @@ function reportExpansion(document: Document, report: Report): boolean {
   } catch {
     let last: Alias | undefined
     visit(document, { Alias: (_place, alias) => void (last = alias) })
-    report.add(offsetOf(last), 'the aliases of this file multiply beyond all use', 'Write out what they stand for')
+    const cure = 'Write out what they stand for'
+    report.add(offsetOf(last), 'the aliases of this file multiply beyond all use', cure, 'CONFIG_SYNTAX')
     return true
   }
 }

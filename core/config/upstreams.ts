@@ -57,7 +57,13 @@ function checkName(draft: Draft, path: Path, lines: Map<unknown, number>): void 
   const line = lines.get(name)
   const shown = writtenAt(draft, path) ?? JSON.stringify(name)
   if (line === undefined) lines.set(name, report.position(offset).line)
-  else report.add(offset, `line ${line} has an upstream ${shown} already`, 'Give each upstream a name of its own')
+  else
+    report.add(
+      offset,
+      `line ${line} has an upstream ${shown} already`,
+      'Give each upstream a name of its own',
+      'CONFIG_TWICE',
+    )
 }
 
 function checkProvider(draft: Draft, path: Path, plugins: readonly Item[]): void {
@@ -70,14 +76,24 @@ function checkProvider(draft: Draft, path: Path, plugins: readonly Item[]): void
   const written = writtenAt(draft, path)
   const guess = written === undefined ? didYouMean(provider, mounted) : ''
   const cure = mounted.length > 0 ? `Add it to plugins; mounted are ${mounted.join(', ')}` : 'Add it to plugins'
-  report.add(yaml.offset(path), `no provider is mounted as ${written ?? JSON.stringify(provider)}${guess}`, cure)
+  report.add(
+    yaml.offset(path),
+    `no provider is mounted as ${written ?? JSON.stringify(provider)}${guess}`,
+    cure,
+    'CONFIG_UPSTREAM',
+  )
 }
 
 /** Somebody has to say where it is. */
 function checkAddress({ yaml, report }: Draft, path: Path, provider: string, plugins: readonly Item[]): void {
   const [mount] = plugins.flatMap(({ entry }) => entry?.providers.filter(({ name }) => name === provider) ?? [])
   if (!mount || mount.url !== null || yaml.value([...path, 'url']) !== undefined) return
-  report.add(yaml.offset(path), `this upstream has no url, and neither has ${provider}`, 'Add url: https://… to either')
+  report.add(
+    yaml.offset(path),
+    `this upstream has no url, and neither has ${provider}`,
+    'Add url: https://… to either',
+    'CONFIG_UPSTREAM',
+  )
 }
 
 /** A plugin that could not be read may be the one: to miss its provider would only be the echo of that problem. */

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { definePlugin, StoreDown, type Plugin, type Store, type StoreEntry } from 'postern/plugin'
 import { fakeUpstream, json, type FakeUpstream } from '../../test/fake-upstream.ts'
-import { gateway, type TestGateway } from '../../test/harness.ts'
+import { gateway, type GatewayOptions, type TestGateway } from '../../test/harness.ts'
 import sora from './index.ts'
 import { studio } from './studio.fixture.ts'
 
-type Plugins = Parameters<typeof gateway>[0]['plugins']
+type Plugins = GatewayOptions['plugins']
 
 /** Account a serves sora-2 and b sora-2-pro, so that the model decides who makes a video. */
 const accounts = (a: string, b: string) => [
