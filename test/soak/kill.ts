@@ -114,7 +114,7 @@ async function insist(
     }
     const isNobody = end === 'unreachable' && /ECONNREFUSED/.test(code)
     if (isNobody) {
-      await sleep(50)
+      await sleep(100)
       continue
     }
     if (!wasKilled) {
@@ -132,13 +132,13 @@ async function insist(
 
 /** Asks until somebody answers. */
 async function firstAnswer(): Promise<void> {
-  for (const end = performance.now() + 60_000; performance.now() < end; await sleep(5)) {
+  for (const end = performance.now() + 60_000; performance.now() < end; await sleep(10)) {
     const question = questionOf(`k${count++}`, () => 0, { stream: false, pause: 0 })
     const { end, origin, code, text } = await ask(url, question, { key: keys[0]! })
     if (end === 'whole') return void seen.add(origin!.name)
     if (end !== 'unreachable') wrong.push(`the first answer of a new process: ${end} ${code} ${text}`)
   }
-  throw new Error('no answer a minute after a kill')
+  throw new Error(`no answer a minute after a kill: ${JSON.stringify((await gateway.log()).slice(-3))}`)
 }
 
 /** How long the slots of the process that was killed are lost from now on, in ms; 0: it had none. */
@@ -175,7 +175,7 @@ async function slotsFreed(): Promise<number> {
       wrong.push(`${taken.length} slots are taken, and nobody asks`)
       return ms
     }
-    await sleep(50)
+    await sleep(100)
   }
 }
 
