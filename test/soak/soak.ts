@@ -20,17 +20,19 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '24' },
     seed: { type: 'string', default: '1' },
     'outage-every': { type: 'string', default: '20' },
+    'reload-every': { type: 'string', default: '10' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
 if (values.help) {
-  process.stdout.write('npm run soak -- [--minutes 30] [--clients 24] [--seed 1] [--outage-every SECONDS]\n')
+  process.stdout.write(
+    'npm run soak -- [--minutes 30] [--clients 24] [--seed 1] [--outage-every 20] [--reload-every 10]\n',
+  )
   process.exit(0)
 }
 
-/** Between two looks at the gateway's memory and files, and between two versions of gateway.yaml, in ms. */
+/** Between two looks at the gateway's memory and files, in ms. */
 const sampleEvery = 5000
-const reloadEvery = 10_000
 /** This share of the time is for V8 and the pools to become what they will be. */
 const warmUp = 0.25
 /** From so many minutes on a slope says something: a heap or a table of files that grows faster than this per minute is a leak. */
@@ -80,6 +82,7 @@ const load = mixLoad(
   () => isOver,
 )
 const outageEvery = Number(values['outage-every']) * 1000
+const reloadEvery = Number(values['reload-every']) * 1000
 const reload = (round: number) => gateway.write(everything(places, round))
 const disturbing = disturb({ servers, reload, reloadEvery, outageEvery }, () => isOver)
 const samples = await watch()
