@@ -52,10 +52,12 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
   if (exchange.gone) throw exchange.gone
   if (exchange.far) {
     const attempt = await exchange.far.ask(exchange, outgoing, target, watch)
+    exchange.asked = attempt
     return { kind: 'answer', result: withoutKey(await resultOf(exchange, attempt), headers), attempt }
   }
   if (isTurn(exchange, upstream, target)) {
     const attempt = await askAsTurn(exchange, outgoing, target, watch)
+    exchange.asked = attempt
     if (attempt) return { kind: 'answer', result: withoutKey(await resultOf(exchange, attempt), headers), attempt }
     if (exchange.gone) throw exchange.gone
   }
@@ -67,6 +69,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
     watch,
   )
   exchange.underway = attempt
+  exchange.asked = attempt
   // Each attempt adds listeners of the frame's to the response.
   if (exchange.attempt > 1) exchange.response.setMaxListeners(64)
   connections.send(request, exchange.response, attempt)
@@ -91,6 +94,7 @@ export function remember(exchange: LiveExchange, result: Result): void {
     judgement: result.judgement,
   }
   exchange.failures = [...exchange.failures, failure]
+  exchange.asked = null
 }
 
 /** Waits as long as the plugin that wants a retry says, in ms, or until the client leaves. */

@@ -27,6 +27,7 @@ export function watchExchanges(exchanges: readonly LiveExchange[], { timeouts }:
 
   function look(exchange: LiveExchange, now: number): void {
     exchange.underway?.tick?.(now)
+    exchange.remainder?.tick(now)
     if (now - exchange.startedAt >= total) exchange.leave(new TimedOut())
     if (exchange.waits && ++exchange.quiet >= mostQuiet) keepWaiting(exchange)
   }

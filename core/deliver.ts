@@ -6,13 +6,14 @@ import type { LiveExchange } from './exchange.ts'
 import type { AnswerHead, Headers } from './plugin.ts'
 import { errorEvent, refusalOfNetwork, render } from './refusal.ts'
 import { Relay } from './relay.ts'
+import { takeUnsent } from './remainder.ts'
 import type { StraightReply } from './reply.ts'
 import type { Answering } from './upstream/attempt.ts'
 
 /** The header that tells the client, and every log on the way, which exchange it was. */
 const exchangeHeader = 'x-postern-exchange'
 
-/** Sends the answer; resolves when all of it has left or the client has. Null: nobody is left to be answered. */
+/** Sends the answer; resolves when all of it has left, or the client has and nothing is read on. Null: nobody is left to be answered. */
 export async function deliver(exchange: LiveExchange, answer: Answer | null): Promise<void> {
   const { response, far } = exchange
   if (far) return far.deliver(exchange, answer)
@@ -25,11 +26,16 @@ export async function deliver(exchange: LiveExchange, answer: Answer | null): Pr
     sendReply(exchange, render(exchange, refusalOfNetwork(answer.result.error)))
   } else relay(exchange, answer.attempt!)
   await exchange.closed
+  if (exchange.remainder) await exchange.remainder.over
 }
 
 function dropped(exchange: LiveExchange, answer: Answer | null): void {
-  if (answer?.kind === 'answer') answer.attempt?.abort(exchange.gone ?? new Error('the answer came too late'))
+  if (answer?.kind === 'answer') {
+    if (takeUnsent(exchange, answer)) return
+    answer.attempt?.abort(exchange.gone ?? new Error('the answer came too late'))
+  }
   exchange.response.destroy()
+  exchange.remainder?.end('nothing to learn from')
 }
 
 /** The client has waited so long that it was told 200 and comments: whatever is no stream is told it as an event. */

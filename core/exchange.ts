@@ -3,11 +3,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { unreadBody, type Edited } from './body/body.ts'
 import { note, type Walk } from './chain.ts'
 import type { FarSide } from './client.ts'
-import { ClientGone } from './errors.ts'
 import type { Gateway } from './gateway.ts'
 import type { Body, Exchange, Facts, Failure, Headers, Log, PassedOver, Said, Speaker, Upstream } from './plugin.ts'
 import type { Relay } from './relay.ts'
+import { clientLeft, type Remainder } from './remainder.ts'
 import type { Route } from './route.ts'
+import type { Answering } from './upstream/attempt.ts'
 
 /** Every declared fact, null until somebody has learned it. */
 export type FactSheet = { [F in keyof Facts]: Facts[F] | null }
@@ -67,6 +68,10 @@ export class LiveExchange implements Exchange, Walk, Edited {
    * pauses tripled the slowest percent of requests.
    */
   underway: { abort(reason: Error): void; tick?(now: number): void } | null = null
+  /** The attempt that may become the client's answer; null before the first, and from one that has failed to the next. */
+  asked: Answering | null = null
+  /** The client has left, and what the upstream was asked is read on; null otherwise. */
+  remainder: Remainder | null = null
   /** The client asked for a stream and may be told to go on waiting. */
   waits = false
   /** How many ticks of the gateway's clock the client has heard nothing. */
@@ -98,7 +103,7 @@ export class LiveExchange implements Exchange, Walk, Edited {
       far?.closed ??
       new Promise((resolve) => {
         response.on('close', () => {
-          if (!response.writableFinished) this.leave(new ClientGone())
+          if (!response.writableFinished) clientLeft(this)
           resolve()
         })
       })
@@ -134,6 +139,7 @@ export class LiveExchange implements Exchange, Walk, Edited {
   abandon(): void {
     this.underway?.abort(new Error('the exchange took another end'))
     this.underway = null
+    this.asked = null
   }
 
   /** Ends everything that is done for the client. The first reason counts. */

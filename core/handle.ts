@@ -76,7 +76,7 @@ async function answerTo(exchange: LiveExchange): Promise<Answer> {
     if (last.kind !== 'answer') return last
     gateway.metrics.attempted(exchange, last.result)
     const retry = route.onUpstreamResult && (await route.onUpstreamResult(exchange, last.result))
-    if (!retry || exchange.body.kind === 'stream') return last
+    if (!retry || exchange.body.kind === 'stream' || exchange.remainder) return last
     remember(exchange, last.result)
     await pause(exchange, retry.after)
   }

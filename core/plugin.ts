@@ -98,7 +98,7 @@ export interface Exchange<R extends Fact = Fact, W extends Fact = Fact> {
   readonly informedAt: number
   /** The status the client was told, 0 until it was told one. */
   readonly status: number
-  /** Made on first use; aborted when the client leaves or the drain ends. */
+  /** Made on first use; aborted when the client leaves, unless its answer is read on (`on_disconnect`), or the drain ends. */
   readonly signal: AbortSignal
   /** What went wrong, set before `onEnd`. */
   readonly error: Error | null

@@ -14,8 +14,9 @@ const textLimit = 8 * 1024
 export class Relay implements Sink {
   readonly #exchange: LiveExchange
   readonly #response: ServerResponse
-  readonly #attempt: Answering
-  readonly #tap: Tap | null
+  readonly attempt: Answering
+  /** What shows its events; null where nobody is shown any. */
+  readonly tap: Tap | null
   /** The answer is server-sent events, and its end is ours to say. */
   readonly #isStream: boolean
   /** The last bytes that were sent: they tell whether an event has ended. */
@@ -25,18 +26,18 @@ export class Relay implements Sink {
   constructor(exchange: LiveExchange, attempt: Answering, tap: Tap | null, isStream: boolean) {
     this.#exchange = exchange
     this.#response = exchange.response
-    this.#attempt = attempt
-    this.#tap = tap
+    this.attempt = attempt
+    this.tap = tap
     this.#isStream = isStream
   }
 
   bytes(chunk: Buffer, isLast: boolean): boolean {
-    const sent = this.#tap ? this.#tapped(this.#tap, (tap) => tap.push(chunk)) : chunk
+    const sent = this.tap ? this.#tapped(this.tap, (tap) => tap.push(chunk)) : chunk
     if (sent === null || sent.length === 0) return true
     const exchange = this.#exchange
     exchange.sent += sent.length
     exchange.quiet = 0
-    if (isLast && !this.#tap) {
+    if (isLast && !this.tap) {
       // Node sends a short text with its head as one string: one write of one piece instead of two. As latin1 every byte stays.
       if (sent.length <= textLimit) this.#response.end(sent.toString('latin1'), 'latin1')
       else this.#response.end(sent)
@@ -48,7 +49,7 @@ export class Relay implements Sink {
 
   whole(): void {
     if (this.#response.writableEnded) return
-    const rest = this.#tap ? this.#tapped(this.#tap, (tap) => tap.end()) : nothing
+    const rest = this.tap ? this.#tapped(this.tap, (tap) => tap.end()) : nothing
     if (rest === null) return
     if (rest.length > 0) this.#response.end(rest)
     else this.#response.end()
@@ -83,7 +84,7 @@ export class Relay implements Sink {
       const error = thrown instanceof Error ? thrown : new Error(String(thrown))
       this.#exchange.log.error({ err: error }, error.message)
       this.broken(error)
-      this.#attempt.abort(error)
+      this.attempt.abort(error)
       return null
     }
   }
@@ -93,7 +94,7 @@ export class Relay implements Sink {
       this.#waits = true
       this.#response.once('drain', () => {
         this.#waits = false
-        this.#attempt.resume()
+        this.attempt.resume()
       })
     }
     return false

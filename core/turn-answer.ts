@@ -48,6 +48,10 @@ abstract class Framed implements Answering {
     this.attempt.tick(now)
   }
 
+  forsake(): boolean {
+    return this.attempt.forsake() || this.document !== null
+  }
+
   /** An error by an event, or by what was answered in place of the upgrade: that is HTTP already. */
   protected refused(told: Extract<Result, { kind: 'response' }>): Result {
     const body = told.body ?? nothing

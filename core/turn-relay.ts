@@ -1,5 +1,5 @@
 /** An upstream's events on their way to a client as messages: those that nobody edits leave as the very bytes that came. */
-import { ClientGone, fault, Refused } from './errors.ts'
+import { fault, Refused } from './errors.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { TurnDialect } from './provider.ts'
 import { refusalOfNetwork } from './refusal.ts'
@@ -7,9 +7,6 @@ import { eventData, EventReader } from './sse.ts'
 import { closeForNetwork } from './turn-close.ts'
 import type { TurnClient } from './turn.ts'
 import type { Answering, Sink } from './upstream/attempt.ts'
-
-/** How long an answer is still read for its usage when its client has left, in ms; never longer than `limits.drain`. */
-const drainFor = 30_000
 
 export class TurnRelay implements Sink {
   readonly #exchange: LiveExchange
@@ -19,7 +16,6 @@ export class TurnRelay implements Sink {
   readonly #done: () => void
   /** Null where the upstream sends messages. */
   readonly #events: EventReader | null
-  #timer: NodeJS.Timeout | null = null
   #hasEnded = false
 
   constructor(exchange: LiveExchange, attempt: Answering, client: TurnClient, turns: TurnDialect, done: () => void) {
@@ -59,24 +55,19 @@ export class TurnRelay implements Sink {
     const { status, code, message } = refusalOfNetwork(error)
     const shape = this.#exchange.route.provider!.dialect.refusal(status, code, message)
     if (this.#client.isOpen) this.#client.send(this.#turns.error(shape, status))
+    this.#exchange.remainder?.broken(error)
     this.#end()
     this.#client.close(closeForNetwork(error)!)
   }
 
-  /** The client can take more. */
+  /** The client can take more, or has left. */
   drained(): void {
     this.#attempt.resume()
   }
 
-  /** The client has left: the rest is read for its usage. */
-  drain(): void {
-    const gone = new ClientGone()
-    this.#exchange.error ??= gone
-    this.#attempt.forsake?.()
-    const { drain } = this.#exchange.gateway.config.settings.limits
-    this.#timer = setTimeout(() => this.#exchange.leave(gone), Math.min(drainFor, drain))
-    this.#timer.unref()
-    this.#attempt.resume()
+  /** The last event has been passed on, or none will be. */
+  get hasEnded(): boolean {
+    return this.#hasEnded
   }
 
   #event(event: Buffer): boolean {
@@ -95,15 +86,17 @@ export class TurnRelay implements Sink {
     // The contract has it synchronous; a promise here is a defect of the plugin's.
     if (edited instanceof Promise) throw new TypeError('editEvent must answer at once')
     const isLast = this.#turns.ends(data)
-    exchange.sent += edited.length
+    const { remainder } = exchange
+    if (!remainder) exchange.sent += edited.length
     const flows = !this.#client.isOpen || this.#client.send(edited)
     if (isLast) this.#end()
+    remainder?.count(data.length)
     return flows
   }
 
   #end(): void {
     this.#hasEnded = true
-    if (this.#timer) clearTimeout(this.#timer)
+    this.#exchange.remainder?.end('read to its end')
     this.#done()
   }
 }

@@ -4,6 +4,7 @@ import { isEvents } from './deliver.ts'
 import type { FarSide } from './client.ts'
 import { ClientGone, fault, Refused } from './errors.ts'
 import type { LiveExchange } from './exchange.ts'
+import { readsOn } from './remainder.ts'
 import type { AnswerHead, Body, Headers, Outgoing } from './plugin.ts'
 import type { TurnDialect } from './provider.ts'
 import { refusalOfNetwork, shapeOf } from './refusal.ts'
@@ -92,11 +93,12 @@ export class Turn implements FarSide {
   }
 
   async deliver(exchange: LiveExchange, answer: Answer | null): Promise<void> {
-    if (answer === null || !this.#client.isOpen) this.#drop(exchange, answer)
+    if (answer === null || !(this.#client.isOpen || isReadOn(exchange, answer))) this.#drop(exchange, answer)
     else if (answer.kind === 'refusal') this.#refuse(exchange, answer)
     else if (answer.kind === 'reply') this.#tell(exchange, answer.status, answer.body)
     else if (answer.kind === 'answer') await this.#answer(exchange, answer)
     if (this.relay) await this.closed
+    exchange.remainder?.end('nothing to learn from')
   }
 
   cutOff(): void {
@@ -106,7 +108,10 @@ export class Turn implements FarSide {
 
   /** The client has left: what its answer has cost is still to be learned. */
   clientLeft(exchange: LiveExchange): void {
-    if (this.relay && exchange.route.onEvent) this.relay.drain()
+    if (this.relay?.hasEnded) return
+    // Unless it is asked for, nobody waits for an answer that has not begun.
+    const mayBegin = exchange.gateway.config.settings.on_disconnect === 'drain'
+    if ((this.relay || mayBegin) && readsOn(exchange)) this.relay?.drained()
     else exchange.leave(new ClientGone())
   }
 
@@ -115,10 +120,8 @@ export class Turn implements FarSide {
       exchange.error ??= result.error
       return this.#refuse(exchange, refusalOfNetwork(result.error), closeForNetwork(result.error))
     }
-    const head = attempt!.head
-    if (head && (attempt!.framing === 'messages' || (head.status === 200 && isEvents(head.headers)))) {
-      return this.#pass(exchange, attempt!, { status: result.status, headers: { ...head.headers }, body: null })
-    }
+    const events = eventsOf(attempt!)
+    if (events) return this.#pass(exchange, attempt!, { status: result.status, headers: events, body: null })
     const body = result.body ?? (await gather(attempt!))
     if (result.body) attempt!.discard()
     if (result.status >= 400) return this.#tell(exchange, result.status, body)
@@ -172,6 +175,18 @@ export class Turn implements FarSide {
     this.#client.told()
     this.#close()
   }
+}
+
+/** The headers of an answer that is a stream of events; null where it is none. */
+function eventsOf({ head, framing }: Answering): Headers | null {
+  if (!head || (framing === 'bytes' && !(head.status === 200 && isEvents(head.headers)))) return null
+  return { ...head.headers }
+}
+
+/** The client had left when the answer came, and it is read all the same. */
+function isReadOn({ remainder, gone }: LiveExchange, answer: Answer): boolean {
+  if (!remainder || gone || answer.kind !== 'answer' || answer.result.kind === 'failure') return false
+  return answer.attempt !== null && eventsOf(answer.attempt) !== null
 }
 
 /** A turn is only ever made where its dialect has them. */

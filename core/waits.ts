@@ -52,7 +52,8 @@ function waitOf(exchange: LiveExchange): Wait {
   }
 }
 
-function inWords({ kind, readAt, attempt, upstream, status, response, far }: LiveExchange): string {
+function inWords({ kind, readAt, attempt, upstream, status, response, far, remainder }: LiveExchange): string {
+  if (remainder && upstream) return `the rest of the answer of ${upstream.name}, whose client has left`
   if (kind === 'session' && status === 101) return 'the end of its WebSocket'
   if (readAt === 0) return 'the body of the request'
   if (status > 0 && far === null && response.writableNeedDrain) return 'the client, which does not read on'

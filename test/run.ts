@@ -32,7 +32,7 @@ const deadline = setTimeout(
     process.stderr.write('the suites did not end in time: something was left open\n')
     child.kill('SIGKILL')
   },
-  isLong ? 7_200_000 : 600_000,
+  isLong ? 7_200_000 : 900_000,
 )
 child.on('exit', (code) => {
   clearTimeout(deadline)

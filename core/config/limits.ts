@@ -1,4 +1,4 @@
-/** The key `limits` of gateway.yaml: how much the gateway takes on, and how long it waits for a client. */
+/** The key `limits` of gateway.yaml: how much the gateway takes on, and how long it waits for a client; and the key `on_disconnect`. */
 import type { JSONSchema } from 'json-schema-to-ts'
 
 export const limits = {
@@ -26,6 +26,19 @@ export const limits = {
         'How much is remembered, for all WebSocket clients together, of conversations that are stored nowhere, so that one goes on ' +
         'when its connection is lost; 8MiB of it for one client at the most. 0B: nothing.',
       default: '64MiB',
+    },
+    remainder: {
+      type: 'string',
+      format: 'size',
+      description:
+        'How much of an answer is still read when its client has left; then it is cut off. See on_disconnect.',
+      default: '32MiB',
+    },
+    remainder_time: {
+      type: 'string',
+      format: 'duration',
+      description: 'How long an answer is still waited for and read when its client has left. See on_disconnect.',
+      default: '5m',
     },
     drain: {
       type: 'string',
@@ -99,4 +112,13 @@ export const limits = {
       default: '500ms',
     },
   },
+} as const satisfies JSONSchema
+
+/** What becomes of an answer whose client has left; `limits` say how far it goes on. */
+export const on_disconnect = {
+  enum: ['abort', 'drain'],
+  description:
+    'What becomes of an answer whose client has left. abort: the upstream is cut off at once. drain: once it was asked, its answer is ' +
+    'waited for and read to its end, so that its usage is counted and billed, within limits.remainder and remainder_time; its slots ' +
+    'are held as long. Absent: abort; a turn of a WebSocket whose answer has begun is drained, for 30s at the most.',
 } as const satisfies JSONSchema

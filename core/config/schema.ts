@@ -1,7 +1,7 @@
 /** The keys of gateway.yaml that the gateway itself understands. What plugins understand is in their own schemas. */
 import type { JSONSchema } from 'json-schema-to-ts'
 import type { ConfigOf } from '../plugin.ts'
-import { limits } from './limits.ts'
+import { limits, on_disconnect } from './limits.ts'
 import { timeouts } from './timeouts.ts'
 import { listenerTls, upstreamTls } from './tls.ts'
 import { websocket } from './websocket.ts'
@@ -214,6 +214,7 @@ export const coreSchema = {
       default: 'lean',
     },
     websocket,
+    on_disconnect,
     trusted_proxies: {
       type: 'array',
       items: { type: 'string', format: 'address' },

@@ -23,6 +23,8 @@ export function logExchange(exchange: LiveExchange): void {
     answered_by: answeredBy ? `${answeredBy.plugin} in ${answeredBy.phase}` : undefined,
     bytes_out: exchange.sent,
     usage: facts.usage ?? undefined,
+    remainder: exchange.remainder?.outcome ?? undefined,
+    remainder_bytes: exchange.remainder?.bytes,
     error: error ? ('code' in error && String(error.code)) || error.name : undefined,
   }
   gateway.log[level](fields, 'exchange')

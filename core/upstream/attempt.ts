@@ -27,8 +27,11 @@ export interface Answering {
   discard(): void
   abort(reason: Error): void
   tick(now: number): void
-  /** Its client has left: it is read to its end, and its connection serves nobody afterwards. */
-  forsake?(): void
+  /**
+   * Its client has left. True: it has been asked, and will be read to its end; no other connection is tried for it from now on, and a
+   * WebSocket serves nobody afterwards. False: there is nothing to read.
+   */
+  forsake?(): boolean
 }
 
 const nothingMore = Buffer.alloc(0)
@@ -115,6 +118,10 @@ export class Attempt implements Answering, Receiver {
     if (this.#state === 'whole' || this.#state === 'broken') return
     this.onError(reason)
     this.#flow?.abort(this, reason)
+  }
+
+  forsake(): boolean {
+    return this.#flow !== null && this.#state !== 'broken'
   }
 
   /** The time has come to ask whether anything has taken too long; `now` as `performance.now()` tells it. */

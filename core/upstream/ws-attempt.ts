@@ -97,7 +97,8 @@ export class WsAttempt implements Answering, Listener {
   }
 
   onClose(code: number, reason: string, fault: Fault | null): void {
-    const again = this.#state === 'asked' && this.#lease?.isReused ? this.#recovery?.again : null
+    const mayRecover = this.#state === 'asked' && this.#lease?.isReused && !this.#isForsaken
+    const again = mayRecover ? this.#recovery?.again : null
     if (again) return this.#beginAgain(again)
     const message = `the upstream closed the WebSocket with ${code}${reason === '' ? '' : ` (${reason})`}`
     this.#break(Object.assign(new Error(message, { cause: fault ?? undefined }), { code: fault?.code ?? 'WS_CLOSED' }))
@@ -132,8 +133,9 @@ export class WsAttempt implements Answering, Listener {
     this.#break(reason)
   }
 
-  forsake(): void {
+  forsake(): boolean {
     this.#isForsaken = true
+    return this.#lease !== null || this.#state === 'whole'
   }
 
   tick(now: number): void {
@@ -162,6 +164,7 @@ export class WsAttempt implements Answering, Listener {
 
   /** Whether the turn was lost before it began, and is asked again. */
   #recovers(event: Buffer): boolean {
+    if (this.#isForsaken) return false
     const lost = this.#speech.turns.lost?.(event) ?? null
     const again = lost && this.#recovery?.lost(lost)
     if (!again) return false
