@@ -16,6 +16,8 @@ export interface Books {
   readonly wrong: readonly string[]
   /** Served, to an end or not, and not billed. */
   readonly unbilled: readonly Served[]
+  /** Errors that ops-capture has written into the database. */
+  readonly captured: number
 }
 
 interface Billed {
@@ -39,6 +41,8 @@ export async function compareBooks(
       'SELECT request_id, input_tokens, output_tokens, outcome, actual_cost FROM usage_logs',
     )
     const { rows: left } = await db.query<{ sum: string }>('SELECT sum(balance) FROM users')
+    const { rows: errors } = await db.query<{ count: string }>('SELECT count(*) FROM ops_error_logs')
+    const captured = Number(errors[0]!.count)
     const served = new Map(ledger.map((one) => [one.name, one]))
     const billed = new Map(rows.map((row) => [row.request_id, row]))
     const wrong = rows.flatMap((row) => wrongOf(row, served.get(row.request_id), seen.has(row.request_id)))
@@ -47,7 +51,7 @@ export async function compareBooks(
     const spent = rows.reduce((sum, row) => sum + toUnits(row.actual_cost), 0n)
     const paid = allMoney - toUnits(left[0]!.sum)
     if (spent !== paid) wrong.push(`rows say ${fromUnits(spent)} USD were spent, balances ${fromUnits(paid)}`)
-    return { served, billed, wrong, unbilled: ledger.filter(({ name }) => !billed.has(name)) }
+    return { served, billed, wrong, unbilled: ledger.filter(({ name }) => !billed.has(name)), captured }
   } finally {
     await db.close()
   }

@@ -130,6 +130,7 @@ async function settle(): Promise<void> {
   if (left > 0) wrong.push(`${left} bytes of usage are not in the database a minute after the end`)
   const books = await compareBooks(places.database, await upstream.ledger(), seen)
   wrong.push(...books.wrong)
+  if (books.captured === 0) wrong.push('ops-capture has written no error into the database')
   const unbilled = books.unbilled.filter(({ name }) => seen.has(name)).length
   const filesAfter = await filesLeft()
   const { retiring, last_problem: problem, exchanges } = await gateway.health()
@@ -145,7 +146,13 @@ async function settle(): Promise<void> {
     [...disturbed].map(([what, times]) => ({ what, times })),
   )
   table('usage', [
-    { served: books.served.size, 'seen whole': seen.size, rows: books.billed.size, 'seen and not billed': unbilled },
+    {
+      served: books.served.size,
+      'seen whole': seen.size,
+      rows: books.billed.size,
+      'seen and not billed': unbilled,
+      'captured errors': books.captured,
+    },
   ])
   const loud = (await gateway.log()).filter(({ level }) => level === 'error' || level === 50)
   table(
