@@ -62,13 +62,13 @@ export class RedisServer implements AsyncDisposable {
     })
   }
 
-  /** Ends it without a word to its clients, frozen or not; what it held is gone. */
-  async stop(): Promise<void> {
+  /** Ends it, without a word to its clients and frozen or not where nothing else is said; what it held is gone. */
+  async stop(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
     const child = this.#child
     if (!child) return
     this.#child = null
     const ended = once(child, 'close')
-    child.kill('SIGKILL')
+    child.kill(signal)
     await ended
     running.delete(child)
   }

@@ -15,6 +15,7 @@ const fast = [
   'test/conformance/*.test.ts',
   'test/faults/*.test.ts',
   'test/fuzz/*.test.ts',
+  'test/soak/*.test.ts',
 ]
 const patterns = given.length > 0 ? given : fast
 const files = patterns.flatMap((pattern) => globSync(pattern)).toSorted()

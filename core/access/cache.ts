@@ -13,7 +13,8 @@ export interface CacheOptions {
 
 interface Kept<V> {
   readonly value: V | null
-  readonly endsAt: number
+  readonly readAt: number
+  endsAt: number
 }
 
 export class Cache<V> {
@@ -63,6 +64,18 @@ export class Cache<V> {
     }
   }
 
+  /**
+   * For when nobody can be asked: the value that was read last, if that is at most `most` ms ago. It then counts for `more` ms, so that
+   * not everyone asks in vain. Null: there is none.
+   */
+  renew(key: string, most: number, more: number): V | null {
+    const kept = this.#kept.get(key)
+    const now = Date.now()
+    if (!kept || kept.value === null || now - kept.readAt > most) return null
+    kept.endsAt = Math.max(kept.endsAt, now + more)
+    return kept.value
+  }
+
   /** Every value that is kept, with its key. */
   *entries(): Generator<[string, V]> {
     for (const [key, { value }] of this.#kept) if (value !== null) yield [key, value]
@@ -72,6 +85,13 @@ export class Cache<V> {
     this.generation++
     this.#kept.delete(key)
     this.#asking.delete(key)
+  }
+
+  /** Something may have changed: everything is asked for again. */
+  age(): void {
+    this.generation++
+    for (const kept of this.#kept.values()) kept.endsAt = 0
+    this.#asking.clear()
   }
 
   clear(): void {
@@ -97,7 +117,8 @@ export class Cache<V> {
   #keep(key: string, value: V | null): void {
     const { capacity, ttl, absentTtl } = this.#options
     this.#kept.delete(key)
-    this.#kept.set(key, { value, endsAt: Date.now() + jittered(value === null ? absentTtl : ttl) })
+    const readAt = Date.now()
+    this.#kept.set(key, { value, readAt, endsAt: readAt + jittered(value === null ? absentTtl : ttl) })
     if (this.#kept.size <= capacity) return
     const [oldest] = this.#kept.keys()
     if (oldest !== undefined) this.#kept.delete(oldest)

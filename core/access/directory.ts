@@ -16,6 +16,12 @@ const ownTtl = 15_000
 const sharedTtl = 300_000
 const absentTtl = 30_000
 
+/** With store and database away, a key that was read so long ago still counts, in ms: as long as it might have stood in the store. */
+const staleFor = sharedTtl
+
+/** How long it then counts until it is asked for again, in ms: not every exchange waits for a database that does not answer. */
+const askAgainAfter = 2000
+
 /** A key's last use is written at most this often, in ms. */
 const touchEvery = 30_000
 
@@ -54,7 +60,18 @@ export class Directory implements KeySource {
 
   find(hash: string): Key | null | Promise<Key | null> {
     const known = this.#cache.peek(hash)
-    return known === undefined ? this.#cache.load(hash, () => this.#load(hash)) : known
+    return known === undefined ? this.#ask(hash) : known
+  }
+
+  /** Nobody is refused for an outage of minutes: what is not known to have changed counts on. */
+  async #ask(hash: string): Promise<Key | null> {
+    try {
+      return await this.#cache.load(hash, () => this.#load(hash))
+    } catch (error) {
+      const last = this.#cache.renew(hash, staleFor, askAgainAfter)
+      if (last === null) throw error
+      return last
+    }
   }
 
   /** A key was used: written down some time later. */
@@ -93,7 +110,8 @@ export class Directory implements KeySource {
 
   async #listen(): Promise<void> {
     const heard = (change: string | null) => {
-      if (change === null || change === 'all') this.#cache.clear()
+      if (change === null) this.#cache.age()
+      else if (change === 'all') this.#cache.clear()
       else this.#cache.forget(change)
       for (const listener of this.#listeners) listener(change)
     }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, test } from 'node:test'
+import { definePlugin } from 'postern/plugin'
 import { fakeUpstream, json } from '../../test/fake-upstream.ts'
 import { gateway } from '../../test/harness.ts'
 
@@ -103,4 +104,39 @@ test('a promise of 30 MiB that is not kept costs no more than the first room', a
   const held = process.memoryUsage().arrayBuffers - before
   assert.ok(held < 40 * 2 ** 20, `${held} bytes are held for 20 bodies`)
   for (const socket of sockets) socket.destroy()
+})
+
+describe('a client that is gone before its body is read', () => {
+  for (const [how, framing, rest] of [
+    ['because it left', 'content-length: 100', '{'],
+    ['because it left when it had sent everything', 'content-length: 2', '{}'],
+    ['because it sent what is no chunk', 'transfer-encoding: chunked', 'zz\r\n'],
+  ] as const) {
+    test(`${how}, is not waited for`, async () => {
+      // Who calls is found out meanwhile: a database may take its time.
+      const going = Promise.withResolvers<void>()
+      const slow = definePlugin({
+        name: 'slow',
+        config: { type: 'object', properties: {} },
+        setup: () => ({ onRequest: () => going.promise }),
+      })
+      await using gw = await gateway({ plugins: [slow, ...plugins], upstreams: [] })
+      const { exchanges } = gw.sidecar.server.gateway
+      const isSo = async (claim: () => boolean) => {
+        for (const end = performance.now() + 5000; !claim();) {
+          assert.ok(performance.now() < end, `not so: ${String(claim)}`)
+          await new Promise((turn) => setImmediate(turn))
+        }
+      }
+      const socket = connect(Number(new URL(gw.url).port), '127.0.0.1')
+      socket.on('error', () => {})
+      const head = 'POST /v1/responses HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\n'
+      socket.write(`${head}${framing}\r\n\r\n${rest}`)
+      await isSo(() => exchanges.length === 1)
+      socket.destroy()
+      await isSo(() => exchanges[0]!.request.destroyed)
+      going.resolve()
+      await isSo(() => exchanges.length === 0)
+    })
+  }
 })

@@ -13,6 +13,8 @@ const firstRoom = 2 ** 20
 export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? -1)
   if (announced > limit) return Promise.reject(tooLarge(limit))
+  // It may have gone while plugins looked at its head; what has happened by now is not told again.
+  if (request.destroyed) return Promise.reject(new ClientGone())
   return new Promise((resolve, reject) => {
     const gathered = announced > 0 ? new Placed(announced) : new Gathered()
     request.on('data', (chunk: Buffer) => {

@@ -1,4 +1,7 @@
-/** A database whose schema is this version's: until it is, queries are refused as those of a database that is down are. */
+/**
+ * A database whose schema is this version's. While that is looked at for the first time queries wait a moment; where it is not, they are
+ * refused as those of a database that is down are.
+ */
 import type { Log } from '../plugin.ts'
 import { backoff } from './backoff.ts'
 import { DatabaseUnavailable, messageOf } from './connection.ts'
@@ -12,6 +15,9 @@ export interface Preparation {
   readonly migrate: 'auto' | 'check'
   readonly folder?: string
 }
+
+/** How long a question waits for the first look at the schema, in ms: as long as for a connection. */
+const startPatience = 2000
 
 /** How often, in ms, the gates of indexes are given a new observation. */
 const day = 24 * 60 * 60 * 1000
@@ -50,14 +56,15 @@ class PreparedDatabase implements Database {
     return this.#db.lastError ?? this.#problem
   }
 
-  query: Query = (text, values) => (this.#isReady ? this.#db.query(text, values) : Promise.reject(this.#notYet()))
+  query: Query = (text, values) =>
+    this.#isReady ? this.#db.query(text, values) : this.#soon(() => this.#db.query(text, values))
 
   transaction<T>(run: (query: Query) => Promise<T>): Promise<T> {
-    return this.#isReady ? this.#db.transaction(run) : Promise.reject(this.#notYet())
+    return this.#isReady ? this.#db.transaction(run) : this.#soon(() => this.#db.transaction(run))
   }
 
   session<T>(run: (session: Session) => Promise<T>): Promise<T> {
-    return this.#isReady ? this.#db.session(run) : Promise.reject(this.#notYet())
+    return this.#isReady ? this.#db.session(run) : this.#soon(() => this.#db.session(run))
   }
 
   listen(channel: string, listener: Listener): Promise<() => Promise<void>> {
@@ -89,6 +96,15 @@ class PreparedDatabase implements Database {
     this.#release()
     await this.#db.close()
     await this.#preparing
+  }
+
+  /** A process that has just begun is asked before it knows its schema: nobody is refused for the moment that takes. */
+  async #soon<T>(act: () => Promise<T>): Promise<T> {
+    if (this.state !== 'starting') throw this.#notYet()
+    await this.ready(startPatience).catch(() => {
+      throw this.#notYet()
+    })
+    return act()
   }
 
   #notYet(): DatabaseUnavailable {

@@ -1,6 +1,6 @@
 /** The command line, as a person or a script meets it. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 
 const bin = fileURLToPath(new URL('../../bin/postern.js', import.meta.url))
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -36,6 +37,16 @@ async function withFile<T>(text: string, use: (file: string) => Promise<T>): Pro
 }
 
 describe('postern', () => {
+  test('keeps what it has compiled beside the packages, so that the next start costs half as much', async () => {
+    const tell = "process.on('exit', () => console.error(process.getBuiltinModule('module').getCompileCacheDir()))"
+    const words = ['--import', `data:text/javascript,${encodeURIComponent(tell)}`, bin, '--version']
+    const { stderr } = await promisify(execFile)(process.execPath, words, {
+      cwd: root,
+      env: { PATH: process.env.PATH },
+    })
+    assert.ok(stderr.startsWith(join(root, 'node_modules/.cache/postern')), stderr)
+  })
+
   test('says what it can do, and which version it is', async () => {
     const help = await postern('--help')
     assert.equal(help.code, 0)

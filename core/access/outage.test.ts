@@ -1,0 +1,78 @@
+/** Keys while the store and the database are away. */
+import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
+import { describe, test } from 'node:test'
+import { ownServer } from '../../test/postgres.ts'
+import { until } from '../../test/redis.ts'
+import { openDatabase } from '../database/database.ts'
+import { shippedMigrations } from '../database/files.ts'
+import { up } from '../database/migrate.ts'
+import { silentLog } from '../observe/log.ts'
+import { openMemoryStore } from '../store/memory.ts'
+import { Cache } from './cache.ts'
+import { Directory } from './directory.ts'
+
+const digestOf = (key: string) => hash('sha256', key)
+
+describe('a key of the database that was read before', () => {
+  test('counts on while neither store nor database answers, and as it stands as soon as they do', async () => {
+    await using stack = new AsyncDisposableStack()
+    const postgres = stack.use(await ownServer())
+    const database = openDatabase(postgres.url, silentLog)
+    stack.defer(() => database.close())
+    await up(database, { folder: shippedMigrations })
+    await database.query(`INSERT INTO users (id, email, balance) VALUES (1, 'one@x', 5);
+      INSERT INTO api_keys (id, user_id, key_hash) VALUES (1, 1, decode('${digestOf('known')}', 'hex'))`)
+    const store = openMemoryStore()
+    stack.defer(() => store.close())
+    const directory = new Directory(database, store, silentLog)
+    stack.defer(() => directory.close())
+    let gaps = 0
+    directory.onChange((change) => void (change === null && gaps++))
+
+    assert.equal((await directory.find(digestOf('known')))?.principal.userId, 1)
+    // When the connection stands again nothing that was read before counts as new: changes may have been missed. So the store forgets.
+    await postgres.kill()
+    await postgres.start()
+    await until(() => gaps > 0)
+    await postgres.kill()
+    assert.equal((await directory.find(digestOf('known')))?.principal.userId, 1)
+    const asked = directory.lookups.misses
+    assert.ok(!(directory.find(digestOf('known')) instanceof Promise), 'not everyone asks in vain')
+    assert.equal(directory.lookups.misses, asked)
+    await assert.rejects(async () => directory.find(digestOf('unknown')))
+
+    await postgres.start()
+    await until(() =>
+      database.query('DELETE FROM api_keys').then(
+        () => true,
+        () => false,
+      ),
+    )
+    await until(async () => (await directory.find(digestOf('known'))) === null)
+  })
+})
+
+describe('an answer that cannot be asked for again', () => {
+  const options = { capacity: 9, ttl: 0, absentTtl: 0, patience: 1000 }
+
+  test('counts for as long as it is said, if it is not too old', async () => {
+    const cache = new Cache<string>(options)
+    await cache.load('a', async () => 'one')
+    assert.equal(cache.peek('a'), undefined)
+    assert.equal(cache.renew('a', -1, 1000), null, 'too old')
+    assert.equal(cache.renew('a', 1000, 1000), 'one')
+    assert.equal(cache.peek('a'), 'one')
+    cache.age()
+    assert.equal(cache.peek('a'), undefined)
+    cache.forget('a')
+    assert.equal(cache.renew('a', 1000, 1000), null, 'it is known to have changed')
+  })
+
+  test('never says that there is nothing', async () => {
+    const cache = new Cache<string>(options)
+    await cache.load('a', async () => null)
+    assert.equal(cache.renew('a', 1000, 1000), null)
+    assert.equal(cache.peek('a'), undefined)
+  })
+})
