@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { keepCompiled } from './compiled.js'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -14,6 +15,7 @@ const main = fileURLToPath(new URL('../core/main.ts', import.meta.url))
 
 // The first releases that run TypeScript sources as they are.
 if (major > 24 || (major === 24 && minor >= 0) || (major === 22 && minor >= 18)) {
+  keepCompiled()
   await import(main)
 } else {
   const node = installed()

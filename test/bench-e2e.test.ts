@@ -76,8 +76,8 @@ describe('a table', () => {
   })
 
   test('tells start and idle memory where they were measured', () => {
-    const text = tables({ ...report(), begun: [{ title: 'Postern', first: 412.3, idle: 59.6 }] })
-    assert.match(text, /\| Postern \| 412 \| 60 \|/)
+    const text = tables({ ...report(), begun: [{ title: 'Postern', first: 412.3, cpu: 320, idle: 59.6 }] })
+    assert.match(text, /\| Postern \| 412 \| 320 \| 60 \|/)
   })
 })
 

@@ -58,8 +58,10 @@ export async function output(words: readonly string[]): Promise<string> {
 async function end(child: ChildProcess, folder: string): Promise<void> {
   if (isAlive(child)) {
     const ended = once(child, 'exit')
-    child.kill('SIGKILL')
+    child.kill('SIGTERM')
+    const late = setTimeout(() => child.kill('SIGKILL'), 3000)
     await ended
+    clearTimeout(late)
   }
   rmSync(folder, { recursive: true, force: true })
 }

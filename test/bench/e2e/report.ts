@@ -67,8 +67,16 @@ function cells(figures: Figures, base: number | undefined, way: Figures | undefi
 }
 
 function beginnings(begun: readonly Begun[]): string {
-  const rows = begun.map(({ title, first, idle }) => `| ${title} | ${first.toFixed(0)} | ${idle.toFixed(0)} |`)
-  return ['**Start**', '', '| | first answer after, ms | idle, MiB |', '|---|--:|--:|', ...rows].join('\n')
+  const rows = begun.map(
+    ({ title, first, cpu, idle }) => `| ${title} | ${first.toFixed(0)} | ${cpu.toFixed(0)} | ${idle.toFixed(0)} |`,
+  )
+  return [
+    '**Start**',
+    '',
+    '| | first answer after, ms | CPU until then, ms | idle, MiB |',
+    '|---|--:|--:|--:|',
+    ...rows,
+  ].join('\n')
 }
 
 function titleOf(name: string): string {
