@@ -1,12 +1,14 @@
 # syntax=docker/dockerfile:1
 # Postern's image: Alpine, its Node, the bundle. Nothing of the build gets into it.
 #   docker build -t postern .
-#   docker run -p 8787:8787 -v "$PWD/gateway.yaml:/etc/postern/gateway.yaml:ro" postern
-# Alpine 3.21 carries Node 22; --build-arg ALPINE=3.23 takes a newer release.
+#   docker run -p 8787:8787 -v "$PWD/postern:/etc/postern:ro" postern
+# Alpine 3.21 carries Node 22; --build-arg ALPINE=3.23 takes a newer release. `npm run test:image` checks what can be checked without Docker.
 ARG ALPINE=3.21
 
 FROM alpine:${ALPINE} AS build
 RUN apk add --no-cache nodejs npm
+# Alpine 3.21 has npm 10, which package.json refuses (devEngines): before package.json is there, it can still install its successor.
+RUN npm install --global --no-audit --no-fund npm@11
 WORKDIR /build
 COPY package.json package-lock.json ./
 # Alpine's own Node builds: the pinned one of package.json is for glibc. esbuild's binary is the only optional package needed.
@@ -19,14 +21,17 @@ COPY gateway.yaml LICENSE README.md ./
 RUN node bin/build.js --no-types
 
 FROM alpine:${ALPINE}
-RUN apk add --no-cache nodejs ca-certificates tzdata
-WORKDIR /app
-COPY --from=build /build/dist ./
+# What the gateway keeps (`usage` its journal) goes below the working directory: the one place where its user may write.
+RUN apk add --no-cache nodejs ca-certificates tzdata && mkdir -p /var/lib/postern && chown 65534:65534 /var/lib/postern
+COPY --from=build /build/dist /app
 COPY --from=build /build/dist/gateway.yaml /etc/postern/gateway.yaml
 # Reachable from outside the container; the admin listener stays inside.
 ENV POSTERN_LISTEN=0.0.0.0:8787 NODE_ENV=production
 USER 65534:65534
+WORKDIR /var/lib/postern
+VOLUME /var/lib/postern
 EXPOSE 8787
-HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD wget -q -O /dev/null http://127.0.0.1:8788/healthz || exit 1
+# -Y off: BusyBox would ask the proxy that http_proxy names, and it knows no no_proxy.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD wget -q -Y off -O /dev/null http://127.0.0.1:8788/healthz || exit 1
 ENTRYPOINT ["node", "/app/core/main.js"]
 CMD ["run", "--config", "/etc/postern/gateway.yaml"]
