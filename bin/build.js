@@ -51,8 +51,13 @@ const { metafile } = await build({
 const withTypes = !process.argv.includes('--no-types')
 if (withTypes) emitTypes(join(out, 'types'))
 mkdirSync(join(out, 'bin'))
-// npm links it into folders of programs: the system has to know what runs it.
-writeFileSync(join(out, 'bin/postern.js'), "#!/usr/bin/env node\nimport '../core/main.js'\n", { mode: 0o755 })
+copyFileSync(join(root, 'bin/compiled.js'), join(out, 'bin/compiled.js'))
+// npm links it into folders of programs: the system has to know what runs it. What is imported later is kept compiled.
+writeFileSync(
+  join(out, 'bin/postern.js'),
+  "#!/usr/bin/env node\nimport { keepCompiled } from './compiled.js'\n\nkeepCompiled()\nawait import('../core/main.js')\n",
+  { mode: 0o755 },
+)
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const { name, version, description, license, engines, dependencies } = manifest

@@ -5,24 +5,17 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import module, { createRequire } from 'node:module'
+import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { keepCompiled } from './compiled.js'
 
 const [major, minor] = process.versions.node.split('.').map(Number)
-const main = fileURLToPath(new URL('../core/main.ts', import.meta.url))
-
-// Sources are stripped and compiled once: a start costs half as much CPU (1.4 s, then 0.7 s). Beside the packages, where only who has
-// installed them may write; where nobody may, nothing is kept.
-const compiled =
-  process.env.NODE_COMPILE_CACHE ?? fileURLToPath(new URL('../node_modules/.cache/postern', import.meta.url))
 
 // The first releases that run TypeScript sources as they are.
 if (major > 24 || (major === 24 && minor >= 0) || (major === 22 && minor >= 18)) {
-  module.enableCompileCache?.(compiled)
-  // Who is killed writes nothing at its end. It takes 0.2 s, once for each version that is installed.
-  setTimeout(() => module.flushCompileCache?.(), 5000).unref()
-  await import(main)
+  keepCompiled()
+  await import('../core/main.ts')
 } else {
   const node = installed()
   if (!node) {
@@ -31,10 +24,7 @@ if (major > 24 || (major === 24 && minor >= 0) || (major === 22 && minor >= 18))
     )
     process.exit(1)
   }
-  const child = spawn(node, [main, ...process.argv.slice(2)], {
-    stdio: 'inherit',
-    env: { ...process.env, NODE_COMPILE_CACHE: compiled },
-  })
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => child.kill(signal))
   // Ctrl-C reaches the child by itself: a terminal sends it to both. Passed on, it would count as the second one.
   process.on('SIGINT', () => {})

@@ -7,6 +7,7 @@ import type { Group } from './ending.ts'
 import type { House } from './gateway.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
+import { loadUndici } from './upstream/undici-client.ts'
 import { Upstreams } from './upstream/upstreams.ts'
 
 export interface Backing {
@@ -53,6 +54,7 @@ export async function openBacking(
           () => (isOnlyRead ? openNothing() : openPrepared(setting, settings.migrate, log)),
           (open) => open.close(),
         )
+  if (config.settings.transport === 'undici') await loadUndici()
   const upstreams = new Upstreams(config, shared, metrics, resolve)
   let access: Promise<Access> | null = null
   return {

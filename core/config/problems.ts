@@ -49,9 +49,9 @@ export function render({ file, line, column, message, cure, frame }: Problem): s
   return parts.join('\n')
 }
 
-/** A problem for a tool: where, which, what, and what to do; `cure` is its older name. */
-export function forTools(problem: Problem): object {
-  return { ...problem, remedy: problem.cure ?? null }
+/** A problem for a tool: where, which, what, and what to do. */
+export function forTools({ cure, ...problem }: Problem): object {
+  return { ...problem, remedy: cure ?? null }
 }
 
 /** Wider lines are cut, so that a minified file does not fill the screen. */

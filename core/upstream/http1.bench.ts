@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import type { HttpClient, Receiver, Sending } from './client.ts'
 import { Http1Pool } from './http1-pool.ts'
 import { dialer } from './dial.ts'
-import { UndiciClient } from './undici-client.ts'
+import { loadUndici, UndiciClient } from './undici-client.ts'
 
 const atOnce = 32
 const timeouts = { connect: 10_000, headers: 600_000, idle: 180_000 }
@@ -51,6 +51,7 @@ async function compare(): Promise<void> {
   const child = fork(import.meta.filename)
   const [{ port }] = (await once(child, 'message')) as [{ port: number }] // its first word
   const origin = new URL(`http://127.0.0.1:${port}`)
+  await loadUndici()
   const clients: Record<string, HttpClient> = {
     lean: new Http1Pool({
       host: origin.host,

@@ -1,5 +1,5 @@
 /** undici as a client of upstreams, through its dispatcher: the one file that knows it. */
-import { Pool, type Dispatcher } from 'undici'
+import type * as Undici from 'undici'
 import {
   failure,
   mostInformational,
@@ -13,15 +13,23 @@ import {
 import type { Dial } from './dial.ts'
 import { answerHeaders } from './headers.ts'
 
+let undici: typeof Undici | null = null
+
+/** Has to be awaited before the first client: 110 modules, which only those load who have chosen this transport. */
+export async function loadUndici(): Promise<void> {
+  undici ??= await import('undici')
+}
+
 export class UndiciClient implements HttpClient {
-  readonly #pool: Pool
+  readonly #pool: Undici.Pool
   readonly #timeouts: Timeouts
   /** Connections on their way into the pool, by what gives them up. */
   readonly #dialling = new Set<() => void>()
 
   constructor(origin: URL, timeouts: Timeouts, dial: Dial) {
+    if (undici === null) throw new Error('loadUndici() comes first')
     this.#timeouts = timeouts
-    this.#pool = new Pool(origin, {
+    this.#pool = new undici.Pool(origin, {
       connect: (_options, connected) => {
         const giveUp = dial((error, socket) => {
           this.#dialling.delete(giveUp)
@@ -44,7 +52,7 @@ export class UndiciClient implements HttpClient {
         method,
         path,
         headers,
-        body: body as Dispatcher.DispatchOptions['body'], // async iterables are taken, though the type does not say so
+        body: body as Undici.Dispatcher.DispatchOptions['body'], // async iterables are taken, though the type does not say so
         headersTimeout: this.#timeouts.headers,
         bodyTimeout: this.#timeouts.idle,
       },

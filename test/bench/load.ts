@@ -5,31 +5,65 @@
 import { connect } from 'node:net'
 import { parseArgs } from 'node:util'
 
+/** What it prints: times in ms. */
+export interface Load {
+  readonly requests: number
+  /** Answers that were no whole 200, and connections that broke. */
+  readonly errors: number
+  readonly bytes: number
+  readonly seconds: number
+  readonly p50: number
+  readonly p99: number
+  /** To the first byte of the answer. */
+  readonly firstP50: number
+  readonly firstP99: number
+}
+
 const { values } = parseArgs({
   options: {
     port: { type: 'string' },
     path: { type: 'string', default: '/v1/chat/completions' },
+    /** How many in all; not counted where `seconds` is given. */
     requests: { type: 'string', default: '4000' },
+    /** No request begins later than this. */
+    seconds: { type: 'string' },
     connections: { type: 'string', default: '32' },
     body: { type: 'string', default: '2048' },
+    stream: { type: 'boolean', default: false },
+    header: { type: 'string', multiple: true, default: [] },
+    /** Each so many requests carry `x-bench-fail`, to which the first upstream answers 503. */
+    'fail-every': { type: 'string', default: '0' },
   },
 })
-const total = Number(values.requests)
-const request = requestOf(values.path, Number(values.body))
+const total = values.seconds === undefined ? Number(values.requests) : Infinity
+const failEvery = Number(values['fail-every'])
+const request = requestOf(values.path, Number(values.body), values.header)
+const failing = requestOf(values.path, Number(values.body), [...values.header, 'x-bench-fail: 1'])
 const latencies: number[] = []
+const firsts: number[] = []
 let begun = 0
 let errors = 0
+let bytes = 0
 
 const started = performance.now()
+const until = started + Number(values.seconds ?? Infinity) * 1000
 await Promise.all(Array.from({ length: Math.min(Number(values.connections), total) }, converse))
 const seconds = (performance.now() - started) / 1000
-latencies.sort((one, other) => one - other)
-process.stdout.write(
-  `${JSON.stringify({ requests: latencies.length, errors, seconds, p50: at(0.5), p99: at(0.99) })}\n`,
-)
+const told: Load = {
+  requests: latencies.length,
+  errors,
+  bytes,
+  seconds,
+  p50: at(latencies, 0.5),
+  p99: at(latencies, 0.99),
+  firstP50: at(firsts, 0.5),
+  firstP99: at(firsts, 0.99),
+}
+process.stdout.write(`${JSON.stringify(told)}\n`)
 
-function at(share: number): number {
-  return latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
+function at(times: number[], share: number): number {
+  times.sort((one, other) => one - other)
+  return times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0
 }
 
 /** One connection's requests. */
@@ -39,24 +73,31 @@ function converse(): Promise<void> {
     socket.setNoDelay(true)
     let sentAt = 0
     let answer = ''
+    let isOpen = false
     const next = () => {
-      if (begun >= total) return socket.end()
+      isOpen = begun < total && performance.now() < until
+      if (!isOpen) return socket.end()
       begun++
       answer = ''
       sentAt = performance.now()
-      socket.write(request)
+      socket.write(failEvery > 0 && begun % failEvery === 0 ? failing : request)
     }
     socket.setEncoding('latin1')
     socket.on('connect', next)
     socket.on('data', (text: string) => {
+      if (answer === '') firsts.push(performance.now() - sentAt)
       answer += text
       if (!isWhole(answer)) return
       latencies.push(performance.now() - sentAt)
+      bytes += answer.length
       if (!answer.startsWith('HTTP/1.1 200')) errors++
       next()
     })
-    socket.on('error', () => errors++)
-    socket.on('close', () => resolve())
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      if (isOpen || sentAt === 0) errors++
+      resolve()
+    })
   })
 }
 
@@ -69,8 +110,8 @@ function isWhole(answer: string): boolean {
 }
 
 /** What an official SDK sends: its headers, and a body of one long message. */
-function requestOf(path: string, size: number): Buffer {
-  const message = { model: 'gpt-bench', stream: false, messages: [{ role: 'user', content: '' }] }
+function requestOf(path: string, size: number, more: readonly string[]): Buffer {
+  const message = { model: 'gpt-bench', stream: values.stream, messages: [{ role: 'user', content: '' }] }
   message.messages[0]!.content = 'x'.repeat(Math.max(0, size - JSON.stringify(message).length))
   const body = JSON.stringify(message)
   const head = [
@@ -90,6 +131,7 @@ function requestOf(path: string, size: number): Buffer {
     'x-stainless-retry-count: 0',
     'x-stainless-runtime: node',
     'x-stainless-runtime-version: v24.21.0',
+    ...more,
     `content-length: ${body.length}`,
   ]
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`)

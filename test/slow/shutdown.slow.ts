@@ -3,10 +3,11 @@
  * `node test/run.ts test/slow/shutdown.slow.ts`; about a minute.
  */
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { listErrors } from '../../core/captured/archive.ts'
 import { openDatabase } from '../../core/database/database.ts'
 import { silentLog } from '../../core/observe/log.ts'
 import { baseOf, connect, responsesUpstream, type TestClient } from '../e2e/websocket-client.fixture.ts'
@@ -61,8 +62,6 @@ describe('SIGTERM with 200 streams and 50 turns under way', () => {
       assert.equal(code, 0, JSON.stringify(gateway.lines.filter(({ level }) => level === 'error').slice(-3)))
       console.log(`      ${what}: ended ${Math.round(ms - drain)} ms after its drain`)
 
-      const errors = (await readFile(join(folder, 'errors.jsonl'), 'utf8')).trim().split('\n')
-      assert.equal(errors.length, (streams + turns) / 2, 'one captured error for each that was ended')
       const told = gateway.lines.filter(({ msg }) => msg === 'exchange' || msg === 'the exchange')
       assert.ok(told.length >= streams + turns, `a line for each exchange: ${told.length}`)
 
@@ -75,6 +74,10 @@ describe('SIGTERM with 200 streams and 50 turns under way', () => {
       const rows = async () => Number((await db.query('SELECT count(*) FROM usage_logs')).rows[0]?.count)
       await until(async () => (await rows()) >= streams + turns)
       assert.equal(await rows(), streams + turns, 'a row of usage for each, and each once')
+      const places = { database: db, file: join(folder, 'errors.jsonl') }
+      const { found, problem } = await listErrors(places, {}, 2 * (streams + turns))
+      assert.equal(problem, null)
+      assert.equal(found.length, (streams + turns) / 2, 'one captured error for each that was ended')
       assert.equal((await health(next)).exchanges, 0)
     })
   }
