@@ -1,9 +1,11 @@
 /**
- * `npm test`: every fast suite in one process (a process for each file would take sixteen times as long). With patterns behind
- * it, those files instead.
+ * `npm test`: every fast suite, in as many processes as there are cores (a process for each file would take sixteen times as long as
+ * one for all). With patterns behind it, those files instead, in one process.
  */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { globSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 
 const given = process.argv.slice(2)
 const fast = [
@@ -23,19 +25,48 @@ if (files.length === 0) {
   process.stderr.write(`no test matches ${patterns.join(' ')}\n`)
   process.exit(1)
 }
+// More than four would wait for each other's servers.
+const processes = given.length > 0 ? 1 : Math.min(4, availableParallelism())
 // A test that never ends fails the run instead of holding it.
 const isLong = Number(process.env.POSTERN_RUNS ?? 1) > 1
 const runner = ['--test', '--test-isolation=none', `--test-timeout=${isLong ? 3_600_000 : 120_000}`]
-const child = spawn(process.execPath, [...runner, ...files], { stdio: 'inherit' })
-// Nor does something that a failed test has left open.
-const deadline = setTimeout(
-  () => {
-    process.stderr.write('the suites did not end in time: something was left open\n')
+/** What all of them together may take, in ms. */
+const patience = isLong ? 7_200_000 : 900_000
+
+// Every so many files, so that each process has some of every suite.
+const shares = Array.from({ length: processes }, (_, at) => files.filter((_, index) => index % processes === at))
+const runs = await Promise.all(shares.map((share, at) => run(share, at === 0)))
+for (const { said, isShown } of runs) if (!isShown) process.stdout.write(said)
+// What failed stands last, whoever ran it.
+const failed = runs.filter(({ code }) => code !== 0)
+if (processes > 1)
+  for (const { said } of failed) process.stdout.write(said.slice(said.lastIndexOf('\n✖ failing tests:')))
+process.exitCode = failed.length > 0 ? 1 : 0
+
+interface Run {
+  readonly code: number
+  readonly said: string
+  readonly isShown: boolean
+}
+
+/** Runs them in one process; `isShown`: what it says is seen while it runs. */
+async function run(share: readonly string[], isShown: boolean): Promise<Run> {
+  const colours = process.stdout.isTTY && isShown ? { FORCE_COLOR: '1' } : {}
+  const child = spawn(process.execPath, [...runner, ...share], {
+    stdio: ['inherit', 'pipe', 'inherit'],
+    env: { ...process.env, ...colours },
+  })
+  let said = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+    if (isShown) process.stdout.write(text)
+  })
+  // Nor does something that a failed test has left open.
+  const deadline = setTimeout(() => {
+    process.stderr.write(`these did not end in time, something was left open: ${share.join(' ')}\n`)
     child.kill('SIGKILL')
-  },
-  isLong ? 7_200_000 : 900_000,
-)
-child.on('exit', (code) => {
+  }, patience)
+  const [code]: unknown[] = await once(child, 'close')
   clearTimeout(deadline)
-  process.exit(code ?? 1)
-})
+  return { code: typeof code === 'number' ? code : 1, said, isShown }
+}
