@@ -80,13 +80,20 @@ export function healthcheckOf(stage: Stage): { readonly command: string; readonl
   return { command, url: new URL(/http:\/\/\S+/.exec(command)?.[0] ?? '') }
 }
 
-/** Whether .dockerignore keeps a path of the context out. As in Docker, the last line that matches decides. */
-export function ignoring(text: string, matches: (path: string, pattern: string) => boolean): (path: string) => boolean {
+/** Whether .dockerignore keeps a path of the context out. As in Docker, the last line that matches it, or a folder it is in, decides. */
+export function ignoring(text: string): (path: string) => boolean {
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
-  const rules = lines.map((line) => ({ keeps: line.startsWith('!'), pattern: line.replace(/^!/, '') }))
+  const rules = lines.map((line) => ({ keeps: line.startsWith('!'), pattern: expressionOf(line.replace(/^!/, '')) }))
   return (path) => {
     const parents = path.split('/').map((_, at, parts) => parts.slice(0, at + 1).join('/'))
-    const last = rules.findLast(({ pattern }) => parents.some((each) => matches(each, pattern)))
+    const last = rules.findLast(({ pattern }) => parents.some((each) => pattern.test(each)))
     return last !== undefined && !last.keeps
   }
+}
+
+/** Docker's `*` matches names with a dot in front too, which path.matchesGlob's does not. */
+function expressionOf(pattern: string): RegExp {
+  const escaped = pattern.replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`)
+  const parts = escaped.split('**/').map((part) => part.replaceAll('*', '[^/]*'))
+  return new RegExp(`^${parts.join('(?:.*/)?')}$`)
 }
