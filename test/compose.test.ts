@@ -110,8 +110,8 @@ describe('the compose file', () => {
 
   test('waits for the store and the database that the file names, and brings the schema up to date at the start', async () => {
     const { store, database, migrate } = await settings()
-    const { hostname } = new URL(store)
-    const place = new URL(database)
+    const { hostname } = new URL(store.reveal())
+    const place = new URL(database.reveal())
     assert.deepEqual([hostname, place.hostname], ['redis', 'postgres'])
     for (const name of [hostname, place.hostname]) {
       assert.deepEqual(postern.depends_on?.[name], { condition: 'service_healthy' })
@@ -119,7 +119,7 @@ describe('the compose file', () => {
     }
     const made = services['postgres']?.environment ?? {}
     assert.deepEqual([place.username, place.password], [made['POSTGRES_USER'], made['POSTGRES_PASSWORD']])
-    assert.equal(place.pathname, `/${made['POSTGRES_USER']}`, "without POSTGRES_DB it is named after its user")
+    assert.equal(place.pathname, `/${made['POSTGRES_USER']}`, 'without POSTGRES_DB it is named after its user')
     assert.equal(migrate, 'auto')
   })
 

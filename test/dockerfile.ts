@@ -43,7 +43,8 @@ export function textsOf({ instructions }: Stage, name: string): readonly string[
 /** The text of the one that there is. Throws where there is none, or more. */
 export function textOf(stage: Stage, name: string): string {
   const [text, ...others] = textsOf(stage, name)
-  if (text === undefined || others.length > 0) throw new Error(`one ${name}, not ${text === undefined ? 0 : others.length + 1}`)
+  if (text === undefined || others.length > 0)
+    throw new Error(`one ${name}, not ${text === undefined ? 0 : others.length + 1}`)
   return text
 }
 

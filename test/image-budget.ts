@@ -37,7 +37,12 @@ export const parts: readonly Part[] = [
   { name: 'alpine', compressed: 3_626_020, installed: 7_800_000, of: '3.21.8, amd64; repo-info' },
   // Node 22's own size stands nowhere; a newer Node is a little larger: of the binaries of nodejs.org, stripped and compressed, 22.23.2 is
   // 0.986 of 24.21.0. The largest page found (24.18.1 for x86, 18.1 MiB) would add 1.3 MB.
-  { name: 'nodejs', compressed: 16.9 * mib, installed: 47.2 * mib, of: `24.16.0 of 3.24, x86_64, for 22.23.2; ${index}` },
+  {
+    name: 'nodejs',
+    compressed: 16.9 * mib,
+    installed: 47.2 * mib,
+    of: `24.16.0 of 3.24, x86_64, for 22.23.2; ${index}`,
+  },
   { name: 'icu-libs', compressed: 1_828_351, installed: 4408 * kib, of: `74.2 of 3.21, ${mirror}` },
   { name: 'icu-data-en', compressed: 989.7 * kib, installed: 2756 * kib, of: `74.2 of 3.20, s390x; ${index}` },
   { name: 'libstdc++', compressed: 942_494, installed: 2652 * kib, of: `14.2.0 of 3.21, ${mirror}` },

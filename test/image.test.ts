@@ -29,8 +29,14 @@ async function adminOf(text: string): Promise<string> {
 describe('the image', () => {
   test('is made in two stages of one Alpine', () => {
     assert.deepEqual(others, [])
-    assert.deepEqual([build.name, build.base, image.base], ['build', `alpine:${alpine.release}`, `alpine:${alpine.release}`])
-    assert.equal(parseDockerfile(read('Dockerfile').replace(/^ARG ALPINE=.*/m, 'ARG ALPINE=9.9'))[1]?.base, 'alpine:9.9')
+    assert.deepEqual(
+      [build.name, build.base, image.base],
+      ['build', `alpine:${alpine.release}`, `alpine:${alpine.release}`],
+    )
+    assert.equal(
+      parseDockerfile(read('Dockerfile').replace(/^ARG ALPINE=.*/m, 'ARG ALPINE=9.9'))[1]?.base,
+      'alpine:9.9',
+    )
   })
 
   test('holds Node, certificates, time zones and the bundle, and nothing of what made it', () => {
@@ -61,8 +67,8 @@ describe('the image', () => {
   })
 
   test('is reached at the port of the shipped file', async () => {
-    const { listen } = (await parseConfig(read('gateway.yaml'), 'gateway.yaml', { plugins: pluginSource, env: {} })).config!
-      .settings
+    const { listen } = (await parseConfig(read('gateway.yaml'), 'gateway.yaml', { plugins: pluginSource, env: {} }))
+      .config!.settings
     const place = parseListen(envOf(image)['POSTERN_LISTEN'] ?? '')
     const usual = parseListen(listen)
     assert.ok(place && usual && 'port' in place && 'port' in usual)
