@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { appendFileSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -91,22 +91,29 @@ describe('the container', { skip: whyNot() }, () => {
       env: envOf(image),
     })
 
-  test('answers at its port, is well by its own check, and ends as it is told', { timeout: 60_000 }, async () => {
-    await using container = start()
-    const { command } = healthcheckOf(image)
-    await container.says(/"msg":"listening"/)
-    assert.equal(container.run(command).code, 0, container.log)
-    assert.equal(container.run(command, { http_proxy: 'http://127.0.0.1:9' }).code, 0, 'a proxy is not asked')
-    const port = textOf(image, 'EXPOSE')
-    const body = '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'
-    const asked = `wget -q -Y off -O - --header 'content-type: application/json' --post-data '${body}' http://127.0.0.1:${port}/v1/chat/completions`
-    assert.match(container.run(asked).out, /"chat\.completion"/)
-    assert.equal(container.run(`touch ${textOf(image, 'VOLUME')}/written`).code, 0)
-    assert.notEqual(container.run('touch /app/written || touch /etc/postern/written').code, 0)
-    container.signal('SIGTERM')
-    assert.equal(await container.end(), 0, container.log)
-    assert.match(container.log, /"signal":"SIGTERM"/)
-  })
+  test(
+    'answers at its port, is well by its own check, reloads and ends as it is told',
+    { timeout: 60_000 },
+    async () => {
+      await using container = start()
+      const { command } = healthcheckOf(image)
+      await container.says(/"msg":"listening"/)
+      assert.equal(container.run(command).code, 0, container.log)
+      assert.equal(container.run(command, { http_proxy: 'http://127.0.0.1:9' }).code, 0, 'a proxy is not asked')
+      const port = textOf(image, 'EXPOSE')
+      const body = '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'
+      const asked = `wget -q -Y off -O - --header 'content-type: application/json' --post-data '${body}' http://127.0.0.1:${port}/v1/chat/completions`
+      assert.match(container.run(asked).out, /"chat\.completion"/)
+      assert.equal(container.run(`touch ${textOf(image, 'VOLUME')}/written`).code, 0)
+      assert.notEqual(container.run('touch /app/written || touch /etc/postern/written').code, 0)
+      appendFileSync(join(place, wordsOf(image, 'CMD').at(-1) ?? ''), '# changed\n')
+      container.signal('SIGHUP')
+      await container.says(/the new configuration is running/)
+      container.signal('SIGTERM')
+      assert.equal(await container.end(), 0, container.log)
+      assert.match(container.log, /"signal":"SIGTERM"/)
+    },
+  )
 
   test('is not well where nobody answers', { timeout: 60_000 }, async () => {
     const { command, url } = healthcheckOf(image)
