@@ -13,6 +13,7 @@ export const gateway: (options: GatewayOptions | string, around?: GatewaySurroun
   openGateway
 
 export { bench, type Measured } from './testing/bench.ts'
+export { virtualClock, type VirtualClock } from './testing/clock.ts'
 export { pluginContract, type ContractOptions } from './testing/contract.ts'
 export type {
   AskedFor,

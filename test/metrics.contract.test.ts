@@ -105,6 +105,10 @@ describe('metrics', () => {
       [],
     )
     assert.match(after.join('\n'), /postern_sticky_events_total\{event="sticky_reads"\} 30/)
+    // What has not happened yet is told as such: Prometheus sees no increase in what begins at 1.
+    assert.match(after.join('\n'), /postern_sticky_events_total\{event="fallback_hit"\} 0/)
+    assert.match(after.join('\n'), /postern_otel_spans_total\{outcome="dropped"\} 0/)
+    assert.match(after.join('\n'), /postern_failover_rests_total\{upstream="u",kind="refused"\} 0/)
     assert.match(after.join('\n'), /postern_failover_retries_total\{upstream="u"\} \d+/)
     assert.match(after.join('\n'), /postern_usage_rows_total\{priced="no"\} 1/)
   })

@@ -8,8 +8,11 @@ const tokens = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_57
 const names = ['provider', 'operation', 'model'] as const
 
 export function metricsOf(metrics: Metrics) {
+  const spans = metrics.counter('postern_otel_spans_total', 'Spans, by what became of them.', ['outcome'])
+  // Told as 0 until there is one: Prometheus sees no increase in what begins at 1.
+  for (const outcome of ['sent', 'dropped', 'refused', 'lost']) spans.with({ outcome })
   return {
-    spans: metrics.counter('postern_otel_spans_total', 'Spans, by what became of them.', ['outcome']),
+    spans,
     batches: metrics.counter('postern_otel_metrics_total', 'Tellings of metrics, by what became of them.', ['outcome']),
     waiting: metrics.gauge('postern_otel_spans_waiting', 'Spans that wait to be sent.'),
     duration: metrics.histogram(
