@@ -2,20 +2,33 @@
 /**
  * `npm run build`: what ships. JavaScript for Node 22.12 and newer in dist/, every package inside it, no sources, no maps, the bill of
  * all that, and the types of the contract; `npm pack ./dist` makes the package. Plain JavaScript, so that the Node of a small image can
- * run it; --no-types leaves out what only the authors of plugins need.
+ * run it; --no-types leaves out what only the authors of plugins need, --out=DIR writes elsewhere.
  */
-import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { writeBill } from './bill.js'
 import { emitTypes, publicModules } from './types.js'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
-const out = join(root, 'dist')
+const elsewhere = valueOf('out')
+const out = elsewhere === undefined ? join(root, 'dist') : resolve(elsewhere)
 const plugins = readdirSync(join(root, 'plugins'))
 
-rmSync(out, { recursive: true, force: true })
+if (elsewhere === undefined) rmSync(out, { recursive: true, force: true })
+else if (existsSync(out)) throw new Error(`${out} is there already`)
 const { metafile } = await build({
   absWorkingDir: root,
   entryPoints: [
@@ -52,12 +65,9 @@ const withTypes = !process.argv.includes('--no-types')
 if (withTypes) emitTypes(join(out, 'types'))
 mkdirSync(join(out, 'bin'))
 copyFileSync(join(root, 'bin/compiled.js'), join(out, 'bin/compiled.js'))
-// npm links it into folders of programs: the system has to know what runs it. What is imported later is kept compiled.
-writeFileSync(
-  join(out, 'bin/postern.js'),
-  "#!/usr/bin/env node\nimport { keepCompiled } from './compiled.js'\n\nkeepCompiled()\nawait import('../core/main.js')\n",
-  { mode: 0o755 },
-)
+copyFileSync(join(root, 'bin/packed.js'), join(out, 'bin/postern.js'))
+// npm links it into folders of programs.
+chmodSync(join(out, 'bin/postern.js'), 0o755)
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const { name, version, description, license, engines, dependencies } = manifest
@@ -86,13 +96,18 @@ for (const file of ['LICENSE', 'README.md', 'gateway.yaml']) copyFileSync(join(r
 
 const bill = writeBill({ metafile, root, out, product: shipped })
 // What the bill is made of, for whoever checks it.
-const [, account] = /^--metafile=(.+)$/.exec(process.argv.find((word) => word.startsWith('--metafile=')) ?? '') ?? []
+const account = valueOf('metafile')
 if (account) writeFileSync(account, JSON.stringify(metafile))
 
 const bytes = Object.values(metafile.outputs).reduce((sum, { bytes: size }) => sum + size, 0)
 process.stdout.write(
   `dist: ${Object.keys(metafile.outputs).length} files of JavaScript, ${(bytes / 2 ** 20).toFixed(2)} MiB, ${bill.length} packages\n`,
 )
+
+/** What stands behind `--name=`. */
+function valueOf(name) {
+  return process.argv.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3)
+}
 
 /** What a plugin reads at run time: everything in its folder that is neither code nor words for people. */
 function copyAssets(folder) {

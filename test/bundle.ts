@@ -1,12 +1,12 @@
 /** `npm run test:bundle`: what was built runs by itself, away from its sources, on the Node that runs this. */
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { checkBill, hashOf, type Metafile } from './bill.ts'
+import { runBundle } from './bundle-runs.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'postern-bundle-'))
@@ -22,51 +22,7 @@ try {
   const packages = checkBill(root, dist, JSON.parse(readFileSync(account, 'utf8')) as Metafile) // esbuild wrote it
   process.stdout.write(`${packages} packages are in the bill, each with its licence; two builds are the same\n`)
   cpSync(join(root, 'dist'), join(folder, 'app'), { recursive: true })
-  const main = join(folder, 'app/core/main.js')
-  const postern = (...words: string[]) =>
-    execFileSync(process.execPath, [main, ...words], { cwd: folder, encoding: 'utf8' })
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string } // our own file
-  assert.equal(postern('--version').trim(), version)
-  writeFileSync(
-    join(folder, 'gateway.yaml'),
-    'listen: 127.0.0.1:0\nadmin: { listen: 127.0.0.1:0 }\nplugins: [security-headers, openai, anthropic, gemini, demo, sticky-session, concurrency, failover]\n',
-  )
-  assert.match(postern('check'), /gateway\.yaml is well: 8 plugins/)
-  assert.match(postern('explain'), /rankUpstreams +demo ↓ sticky-session ↓ concurrency ↓ failover|rankUpstreams/)
-  // A plugin of somebody's, with nothing installed around it.
-  mkdirSync(join(folder, 'own'))
-  writeFileSync(
-    join(folder, 'own/index.mjs'),
-    `import { definePlugin } from 'postern/plugin'
-     export default definePlugin({ name: 'own', contract: '1.0', config: { type: 'object' }, setup: () => ({}) })`,
-  )
-  writeFileSync(join(folder, 'own.yaml'), 'plugins: [./own, openai]\n')
-  assert.match(postern('check', '--config', 'own.yaml'), /is well: 2 plugins/)
-  const child = spawn(process.execPath, [main, 'run'], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
-  const url = await new Promise<string>((resolve, reject) => {
-    let log = ''
-    child.stdout.on('data', (chunk: Buffer) => {
-      log += chunk.toString()
-      const told = /"url":"([^"]+)"/.exec(log)?.[1]
-      if (told) resolve(told)
-    })
-    child.once('exit', () => reject(new Error(`it has ended: ${log}`)))
-  })
-  const ask = async (path: string, body: object) => {
-    const answer = await fetch(url + path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', connection: 'close' },
-      body: JSON.stringify(body),
-    })
-    assert.equal(answer.status, 200, await answer.clone().text())
-    return answer.text()
-  }
-  const messages = [{ role: 'user', content: 'Hello' }]
-  assert.match(await ask('/v1/chat/completions', { model: 'demo', messages }), /"chat\.completion"/)
-  assert.match(await ask('/v1/messages', { model: 'demo', max_tokens: 9, stream: true, messages }), /message_stop/)
-  child.kill('SIGTERM')
-  const [code] = (await once(child, 'exit')) as [number | null]
-  assert.equal(code, 0)
+  await runBundle(process.execPath, join(folder, 'app'))
   process.stdout.write(`the bundle runs on Node ${process.versions.node}: 1 passed, 0 failed\n`)
 } finally {
   rmSync(folder, { recursive: true })

@@ -7,6 +7,7 @@ import { pluginSource } from '../core/plugins.ts'
 import { dependencyTable } from './licences.ts'
 import { contractReport } from './contract-report.ts'
 import { declaredMetrics } from './declared-metrics.ts'
+import { imageTable } from './image-budget.ts'
 
 /** Every generated file, by its path from the root, as it should be. */
 export async function generated(): Promise<Map<string, string>> {
@@ -16,6 +17,7 @@ export async function generated(): Promise<Map<string, string>> {
     ['README.md', put('README.md', 'errors', errorTable())],
     ['docs/metrics.md', put('docs/metrics.md', 'metrics', metricTable(await declaredMetrics()))],
     ['docs/dependencies.md', put('docs/dependencies.md', 'dependencies', dependencyTable())],
+    ['docs/platform-engineer.md', put('docs/platform-engineer.md', 'image', imageTable())],
     ['docs/contract.api.md', contractReport()],
   ])
   for (const plugin of plugins) {

@@ -9,13 +9,17 @@ import { startSidecar, type Sidecar } from '../sidecar.ts'
  * How long, in ms, a stop may take beyond the drain before the process exits all the same: 2 s for those that do not leave, and what
  * the parts may take to end, one after the other.
  */
-const hardDeadline = 20_000
+export const hardDeadline = 20_000
 
 export const run: Command = async ({ config }) => {
   const log = openLog({ level: 'info' })
   dieLoudly(log)
+  // Until it listens there is nothing to end. Said aloud, because the first process of a container hears no signal without a handler.
+  const leave = (signal: NodeJS.Signals) => process.exit(signal === 'SIGINT' ? 130 : 143)
+  process.on('SIGINT', leave).on('SIGTERM', leave)
   try {
     const sidecar = await startSidecar({ file: config, plugins: pluginSource, log })
+    process.off('SIGINT', leave).off('SIGTERM', leave)
     tell(sidecar, log)
     const failed = await untilStopped(sidecar, log)
     if (failed.length === 0) return 0

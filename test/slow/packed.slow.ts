@@ -10,6 +10,18 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'postern-packed-'))
+/** Every file of the package is one of these, and each of these is there. */
+const kinds = [
+  /^bin\/(compiled|postern)\.js$/,
+  /^core\/(access|main|plugin|provider|testing)\.js$/,
+  /^core\/[\w.-]+-[0-9A-Z]{8}\.js$/, // what they share, and what is loaded when it is asked for
+  /^plugins\/[a-z-]+\/index\.js$/,
+  /^plugins\/console\/page\/\w+\.(css|html|js)$/,
+  /^plugins\/usage\/prices\.json$/,
+  /^migrations\/(README\.md|\d{4}_\w+\.sql)$/,
+  /^types\/core\/[\w/-]+\.d\.ts$/,
+  /^(LICENSE|README\.md|THIRD-PARTY-LICENSES\.txt|gateway\.yaml|package\.json|sbom\.cdx\.json)$/,
+]
 /** The Node that runs this, first of all. */
 const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}`, NODE_TEST_CONTEXT: undefined }
 
@@ -67,6 +79,20 @@ describe('the package', () => {
       assert.ok(!readFileSync(file).includes(root), file)
       assert.doesNotMatch(file, /\.map$/)
     }
+  })
+
+  test('holds what runs, the types of the contract, the licences, and nothing else', async () => {
+    const told = await well('npm', ['pack', join(root, 'dist'), '--dry-run', '--json', '--loglevel=error'])
+    const files = [...told.matchAll(/"path": "([^"]+)"/g)].map(([, path = '']) => path)
+    assert.deepEqual(
+      files.filter((file) => !kinds.some((kind) => kind.test(file))),
+      [],
+    )
+    for (const kind of kinds)
+      assert.ok(
+        files.some((file) => kind.test(file)),
+        String(kind),
+      )
   })
 
   test('runs by npx', async () => {
