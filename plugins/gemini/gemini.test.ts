@@ -25,7 +25,12 @@ describe('the gemini provider', () => {
     assert.deepEqual(claims('GET', '/v1beta/models'), { operation: 'models' })
     assert.deepEqual(claims('GET', '/v1beta/models/m'), { operation: 'models', model: 'm' })
     assert.deepEqual(claims('POST', '/v1beta/cachedContents'), { operation: 'other' })
-    assert.deepEqual(claims('POST', '/upload/v1beta/files'), { operation: 'other' })
+    for (const version of ['v1', 'v1alpha', 'v1beta'])
+      assert.deepEqual(claims('POST', `/upload/${version}/files`), { operation: 'upload', file: true })
+    const store = '/upload/v1beta/fileSearchStores/s:uploadToFileSearchStore'
+    assert.deepEqual(claims('POST', store), { operation: 'upload', file: true })
+    assert.deepEqual(claims('POST', '/upload/v1beta/models/m:generateContent'), { operation: 'other' })
+    assert.equal(claims('POST', '/upload/v2/files'), null)
   })
 
   test('leaves what is OpenAI’s under /v1, but not its own actions', () => {
