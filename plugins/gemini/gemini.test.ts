@@ -33,6 +33,15 @@ describe('the gemini provider', () => {
     assert.equal(claims('POST', '/upload/v2/files'), null)
   })
 
+  test('claims the Live API, with the second slash that Google’s SDK writes too', () => {
+    const claims = claimOf(gemini)
+    const path = '/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent'
+    assert.deepEqual(claims('GET', path), { operation: 'live', websocket: 'session' })
+    assert.deepEqual(claims('GET', `/${path}`), { operation: 'live', websocket: 'session', path })
+    assert.deepEqual(claims('POST', `/${path}`), { operation: 'live', path })
+    assert.equal(claims('GET', `//${path}`), null)
+  })
+
   test('leaves what is OpenAI’s under /v1, but not its own actions', () => {
     const claims = claimOf(gemini)
     assert.equal(claims('GET', '/v1/models/gpt-4o'), null)

@@ -46,10 +46,12 @@ const versions = /^\/(?:upload\/v1(?:beta|alpha)?|v1(?:beta|alpha))(?:\/|$)/
 /** What Google's SDKs send: tells their `/v1/models` from OpenAI's. */
 const saysSo = ['x-goog-api-key', 'x-goog-api-client']
 
-/** The Live API: one service, in several versions. */
+/** The Live API: one service, in several versions. Google's SDK puts a second slash behind its base address. */
 function live(method: string, path: string): Claim | null {
-  if (!livePath.test(path)) return null
-  return method === 'GET' ? { operation: 'live', websocket: 'session' } : { operation: 'live' }
+  const canonical = path.startsWith('//') ? path.slice(1) : path
+  if (!livePath.test(canonical)) return null
+  const claimed: Claim = canonical === path ? { operation: 'live' } : { operation: 'live', path: canonical }
+  return method === 'GET' ? { ...claimed, websocket: 'session' } : claimed
 }
 const livePath =
   /^\/ws\/google\.ai\.generativelanguage\.v1(?:alpha|beta)?\.GenerativeService\.BidiGenerateContent(?:Constrained)?$/
