@@ -193,7 +193,7 @@ test('the Google SDK has a session of the Live API, and the key that leaves is t
   const { promise: closed, resolve: close } = Promise.withResolvers<unknown>()
   const session = await client.live.connect({
     model: 'gemini-live',
-    callbacks: { onmessage: (message) => void (message.serverContent && hear(message)), onclose: close },
+    callbacks: { onmessage: (message) => message.serverContent && hear(message), onclose: close },
   })
   session.sendClientContent({ turns: 'Hi' })
   assert.equal((await said).serverContent?.modelTurn?.parts?.[0]?.text, 'Hello')
