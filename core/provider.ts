@@ -39,6 +39,8 @@ export interface Claim {
   readonly websocket?: 'turns' | 'session'
   /** A request by HTTP that can be asked as a turn as well: over the WebSocket of an upstream that wants it so. */
   readonly turn?: boolean
+  /** The body is a file or a part of one, whatever its content-type says: passed through within `limits.upload`, read by nobody. */
+  readonly file?: boolean
   /** Claimed only if no other provider knows the path better. */
   readonly weak?: boolean
 }

@@ -7,9 +7,9 @@ import { readBody, tooLarge } from './read.ts'
 
 /**
  * JSON is held, within `limits.body`, if a plugin wants to see bodies; everything else passes through, within
- * `limits.upload`. A body that says it is JSON and is not is refused here.
+ * `limits.upload`, and so does what the path says is a file. A body that says it is JSON and is not is refused here.
  */
-export async function takeBody({ request, route, gateway }: LiveExchange): Promise<Body> {
+export async function takeBody({ request, route, gateway, facts }: LiveExchange): Promise<Body> {
   const { limits } = gateway.config.settings
   const {
     'content-length': length,
@@ -17,7 +17,7 @@ export async function takeBody({ request, route, gateway }: LiveExchange): Promi
     'content-encoding': coding,
   } = request.headers
   if (length === '0' || (length === undefined && request.headers['transfer-encoding'] === undefined)) return emptyBody
-  if (!route.onBody || !type.includes('json') || coding !== undefined) {
+  if (!route.onBody || !type.includes('json') || coding !== undefined || facts.claim?.file === true) {
     if (Number(length ?? 0) > limits.upload) throw tooLarge(limits.upload)
     return streamedBody
   }

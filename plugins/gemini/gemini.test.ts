@@ -25,7 +25,21 @@ describe('the gemini provider', () => {
     assert.deepEqual(claims('GET', '/v1beta/models'), { operation: 'models' })
     assert.deepEqual(claims('GET', '/v1beta/models/m'), { operation: 'models', model: 'm' })
     assert.deepEqual(claims('POST', '/v1beta/cachedContents'), { operation: 'other' })
-    assert.deepEqual(claims('POST', '/upload/v1beta/files'), { operation: 'other' })
+    for (const version of ['v1', 'v1alpha', 'v1beta'])
+      assert.deepEqual(claims('POST', `/upload/${version}/files`), { operation: 'upload', file: true })
+    const store = '/upload/v1beta/fileSearchStores/s:uploadToFileSearchStore'
+    assert.deepEqual(claims('POST', store), { operation: 'upload', file: true })
+    assert.deepEqual(claims('POST', '/upload/v1beta/models/m:generateContent'), { operation: 'other' })
+    assert.equal(claims('POST', '/upload/v2/files'), null)
+  })
+
+  test('claims the Live API, with the second slash that Google’s SDK writes too', () => {
+    const claims = claimOf(gemini)
+    const path = '/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent'
+    assert.deepEqual(claims('GET', path), { operation: 'live', websocket: 'session' })
+    assert.deepEqual(claims('GET', `/${path}`), { operation: 'live', websocket: 'session', path })
+    assert.deepEqual(claims('POST', `/${path}`), { operation: 'live', path })
+    assert.equal(claims('GET', `//${path}`), null)
   })
 
   test('leaves what is OpenAI’s under /v1, but not its own actions', () => {

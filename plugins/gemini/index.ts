@@ -40,15 +40,18 @@ const dialect: Dialect = {
 /** `/v1beta/models/{model}:{action}`; some clients write a slash for the colon. */
 const modelPath = /^\/(v1beta|v1alpha|v1)\/((?:tuned)?[Mm]odels)\/([^/:]+)(?:([:/])([A-Za-z]+))?$/
 const listPath = /^\/v1(?:beta|alpha)?\/models\/?$/
-const versions = /^\/(?:upload\/)?v1(?:beta|alpha)(?:\/|$)/
+/** Nobody else has /upload/v1, so it needs no header that says whose it is. */
+const versions = /^\/(?:upload\/v1(?:beta|alpha)?|v1(?:beta|alpha))(?:\/|$)/
 
 /** What Google's SDKs send: tells their `/v1/models` from OpenAI's. */
 const saysSo = ['x-goog-api-key', 'x-goog-api-client']
 
-/** The Live API: one service, in several versions. */
+/** The Live API: one service, in several versions. Google's SDK puts a second slash behind its base address. */
 function live(method: string, path: string): Claim | null {
-  if (!livePath.test(path)) return null
-  return method === 'GET' ? { operation: 'live', websocket: 'session' } : { operation: 'live' }
+  const canonical = path.startsWith('//') ? path.slice(1) : path
+  if (!livePath.test(canonical)) return null
+  const claimed: Claim = canonical === path ? { operation: 'live' } : { operation: 'live', path: canonical }
+  return method === 'GET' ? { ...claimed, websocket: 'session' } : claimed
 }
 const livePath =
   /^\/ws\/google\.ai\.generativelanguage\.v1(?:alpha|beta)?\.GenerativeService\.BidiGenerateContent(?:Constrained)?$/
@@ -64,8 +67,12 @@ function claim(path: string, isGoogles: boolean): Claim | null {
     return { operation: operations.has(action) ? action : 'other', model, stream, ...canonical }
   }
   if (!versions.test(path) && !(isGoogles && path.startsWith('/v1/'))) return null
+  if (uploadPath.test(path)) return { operation: 'upload', file: true }
   return { operation: listPath.test(path) ? 'models' : 'other' }
 }
+
+/** Google's SDK says of each piece of a file that it is JSON. */
+const uploadPath = /^\/upload\/v1(?:beta|alpha)?\/(?:files|fileSearchStores\/[^/:]+:uploadToFileSearchStore)$/
 
 const operations = new Set([
   'generateContent',

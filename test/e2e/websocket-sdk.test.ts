@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { createServer } from 'node:tls'
 import { promisify } from 'node:util'
+import { GoogleGenAI, type LiveServerMessage } from '@google/genai'
 import OpenAI from 'openai'
 import { OpenAIRealtimeWS } from 'openai/realtime/ws'
 import { ResponsesWS } from 'openai/resources/responses/ws'
@@ -172,6 +173,36 @@ describe('the OpenAI SDK', () => {
     assert.deepEqual(types, ['session.created', 'response.create'])
     assert.equal(upstream.requests[0]!.url, '/v1/realtime?model=gpt-realtime')
   })
+})
+
+test('the Google SDK has a session of the Live API, and the key that leaves is the gateway’s', async () => {
+  await using upstream = await wsUpstream({
+    onSocket: (socket) =>
+      void socket.on('message', (data: Buffer) => {
+        const isSetup = 'setup' in JSON.parse(data.toString())
+        const said = { serverContent: { modelTurn: { parts: [{ text: 'Hello' }] }, turnComplete: true } }
+        socket.send(JSON.stringify(isSetup ? { setupComplete: {} } : said))
+      }),
+  })
+  await using gw = await gateway({
+    plugins: ['openai', 'gemini'],
+    upstreams: [{ name: 'g', provider: 'gemini', url: baseOf(upstream), key: 'g-up' }],
+  })
+  const client = new GoogleGenAI({ apiKey: 'mine', httpOptions: { baseUrl: gw.url } })
+  const { promise: said, resolve: hear } = Promise.withResolvers<LiveServerMessage>()
+  const { promise: closed, resolve: close } = Promise.withResolvers<unknown>()
+  const session = await client.live.connect({
+    model: 'gemini-live',
+    callbacks: { onmessage: (message) => message.serverContent && hear(message), onclose: close },
+  })
+  session.sendClientContent({ turns: 'Hi' })
+  assert.equal((await said).serverContent?.modelTurn?.parts?.[0]?.text, 'Hello')
+  session.close()
+  await closed
+  const [{ url = '', headers } = {}] = upstream.requests
+  assert.equal(headers?.['x-goog-api-key'], 'g-up')
+  assert.doesNotMatch(url, /mine/)
+  assert.match(url, /^\/ws\/google\.ai/)
 })
 
 /** Ends TLS with a certificate that it has signed itself, as a load balancer does. */
