@@ -61,7 +61,7 @@ describe('the store in memory, in a small heap', () => {
   const fill = `
     import { openMemoryStore } from ${JSON.stringify(new URL('memory.ts', import.meta.url).href)}
     const store = openMemoryStore()
-    for (let at = 0; at < 400_000; at++) {
+    for (let at = 0; at < 150_000; at++) {
       void store.set({ key: \`sticky_session:{0123456789abcdef:openai:\${at.toString(16).padStart(16, '0')}}:x\`, value: 'u', ttl: 3600_000 })
       void store.set({ key: \`sticky_session:0:openai:\${at.toString(16).padStart(64, '0')}\`, value: 'u', ttl: 600_000 })
     }
