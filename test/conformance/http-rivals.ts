@@ -3,12 +3,13 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { Agent, createServer, request, type Server } from 'node:http'
+import { Agent, createServer, type Server } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createProxyServer } from 'http-proxy-3'
+import { plainProxy } from '../plain-proxy.ts'
 import { portOf, wireGateway } from './http-gateway.ts'
 
 export interface Rival {
@@ -44,20 +45,8 @@ async function openPostern(upstream: number): Promise<Opened> {
   return { port: portOf(gw), [Symbol.asyncDispose]: () => gw[Symbol.asyncDispose]() }
 }
 
-/** What one writes in ten minutes: a server, a client, and everything that came handed on. */
 async function openNode(upstream: number): Promise<Opened> {
-  const agent = new Agent({ keepAlive: true })
-  const server = createServer((incoming, response) => {
-    const { method, url, headers } = incoming
-    const outgoing = request({ host: '127.0.0.1', port: upstream, method, path: url, headers, agent }, (answer) => {
-      response.writeHead(answer.statusCode!, answer.headers) // an answer of a client has one
-      answer.pipe(response)
-      answer.on('close', () => answer.complete || response.destroy())
-    })
-    outgoing.on('error', () => (response.headersSent ? response.destroy() : response.writeHead(502).end()))
-    response.on('close', () => outgoing.destroy())
-    incoming.pipe(outgoing)
-  })
+  const { server, agent } = plainProxy(upstream)
   return listening(server, () => agent.destroy())
 }
 

@@ -1,36 +1,56 @@
 /**
  * `npm run soak:slow-clients`: slowhttptest keeps a thousand connections busy with as little as it can (heads, bodies and reading that take
  * for ever, ranges beyond counting) while others ask as usual. They get their answers, and the connections are free again afterwards.
+ * The same attack goes to a bare node:http proxy, in turns: what a slow client costs there it costs any server on this machine.
  */
-import { spawn } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { randomFrom } from '../slow/moody.fixture.ts'
 import { ask } from './client.ts'
+import { cores, cpuOf, pin } from './cores.ts'
 import { SoakedGateway } from './gateway.ts'
 import { questionOf } from './mix.ts'
 import { conclude, mebibytes, quantile, say, table, type Row } from './report.ts'
+import { attack, attacksOn } from './slow-attack.ts'
 import { startUpstream } from './upstream-process.ts'
 
 const { values } = parseArgs({
   options: {
     connections: { type: 'string', default: '1000' },
-    seconds: { type: 'string', default: '30' },
+    seconds: { type: 'string', default: '15' },
+    rounds: { type: 'string', default: '3' },
     clients: { type: 'string', default: '8' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
 if (values.help) {
-  process.stdout.write('npm run soak:slow-clients -- [--connections 1000] [--seconds 30] [--clients 8]\n')
+  process.stdout.write('npm run soak:slow-clients -- [--connections 1000] [--seconds 15] [--rounds 3] [--clients 8]\n')
   process.exit(0)
 }
 
-const connections = Number(values.connections)
-const seconds = Number(values.seconds)
+const [connections, seconds, rounds] = [Number(values.connections), Number(values.seconds), Number(values.rounds)]
 const wrong: string[] = []
 const random = randomFrom(1)
 
+/** Who is attacked. */
+interface Target {
+  readonly name: 'Postern' | 'node:http'
+  readonly url: string
+  readonly pid: number
+}
+
+/** What others saw of a target: their answers' times in ms, and the share of a core that the target took. */
+interface Seen {
+  readonly times: number[]
+  failed: number
+  cpu: number[]
+}
+
+// What this process starts stays on its core; what is measured is moved.
+const isPinned = pin(process.pid, cores.measuring)
 await using upstream = await startUpstream(['well'])
 await using gateway = await SoakedGateway.make()
 await gateway.write({
@@ -40,117 +60,101 @@ await gateway.write({
   upstreams: [{ name: 'well', provider: 'openai', url: upstream.urls.well, key: 'upstream-key-of-well' }],
 })
 await gateway.start()
-
-const target = `${gateway.url}/v1/files`
-const pace = [
-  '-c',
-  String(connections),
-  '-r',
-  String(Math.ceil(connections / 2)),
-  '-i',
-  '2',
-  '-l',
-  String(seconds),
-  '-p',
-  '5',
+const bare = fork(fileURLToPath(new URL('bare-process.ts', import.meta.url)), [new URL(upstream.urls.well).port])
+const [{ port }] = (await once(bare, 'message')) as [{ port: number }] // its first word
+const targets: readonly Target[] = [
+  { name: 'Postern', url: gateway.url, pid: gateway.pid },
+  { name: 'node:http', url: `http://127.0.0.1:${port}`, pid: bare.pid! }, // it has spoken
 ]
-const modes: Readonly<Record<string, readonly string[]>> = {
-  'slow heads': ['-H', ...pace, '-x', '24', '-u', target],
-  'slow bodies': [
-    '-B',
-    ...pace,
-    '-s',
-    '8192',
-    '-t',
-    'POST',
-    '-x',
-    '10',
-    '-f',
-    'application/json',
-    '-u',
-    `${gateway.url}/v1/chat/completions`,
-  ],
-  'slow reading': ['-X', ...pace, '-w', '256', '-y', '512', '-n', '2', '-z', '16', '-k', '1', '-u', target],
-  ranges: ['-R', ...pace, '-a', '5', '-b', '1000', '-t', 'GET', '-u', target],
-}
+for (const { pid } of targets) pin(pid, cores.measured)
+say(
+  isPinned
+    ? `on core ${cores.measured} what is attacked, on ${cores.measuring} who measures, on ${cores.attacking} the attacker, at nice 19`
+    : 'taskset is missing: everything shares every core',
+)
 
 let count = 0
-await others(async () => sleep(2000)) // V8 needs some requests to be itself
-const quiet = await others(() => sleep(Math.min(seconds, 10) * 1000))
+for (const target of targets) await others(target, nothing(), () => sleep(3000)) // V8 needs some requests to be itself
 const filesBefore = await gateway.files()
-const rows: Row[] = [row('nobody is slow', quiet)]
-for (const [mode, words] of Object.entries(modes)) {
-  let isOver = false
-  const watching = mostFiles(() => isOver)
-  const seen = await others(() => slowly(mode, words))
-  isOver = true
-  const files = await watching
-  rows.push({ ...row(mode, seen), 'files, most': files, 'freed after s': (await freed(mode)).toFixed(1) })
-  say(`${mode}: ${seen.times.length} answers to others, ${wrong.length} unexplained`)
+const rows: Row[] = []
+for (const mode of Object.keys(attacksOn('', { connections, seconds }))) {
+  const seen = targets.map((target) => ({ target, quiet: nothing(), during: nothing(), attacker: [] as number[] }))
+  let [files, freed] = [0, 0]
+  for (let round = 0; round < rounds; round++) {
+    for (const { target, quiet, during, attacker } of seen) {
+      await others(target, quiet, () => sleep(Math.min(seconds, 5) * 1000))
+      let isOver = false
+      const watching = mostFiles(() => isOver)
+      await others(target, during, async () => {
+        const { said, cpu } = await attack(attacksOn(target.url, { connections, seconds })[mode]!)
+        attacker.push(cpu)
+        say(`${mode} at ${target.name}: ${said}`)
+      })
+      isOver = true
+      const most = await watching
+      if (target.name !== 'Postern') continue
+      files = Math.max(files, most)
+      freed = Math.max(freed, await freeAgain(mode))
+    }
+  }
+  for (const { target, quiet, during, attacker } of seen) {
+    const own: Row = target.name === 'Postern' ? { 'files, most': files, 'freed after s': freed.toFixed(1) } : {}
+    rows.push({ ...row(mode, target, quiet, during), 'attacker CPU': mean(attacker), ...own })
+    if (target.name === 'Postern' && during.failed > 0) wrong.push(`${mode}: ${during.failed} of others failed`)
+  }
 }
-table(`others, while ${connections} connections are slow`, rows)
+table(`others, while ${connections} connections are slow, ${rounds} rounds`, rows)
+bare.disconnect()
 const code = await gateway.end('SIGTERM')
 if (code !== 0) wrong.push(`the gateway ended with ${code}`)
 conclude(wrong)
 
-function row(mode: string, { times, cpu }: Seen): Row {
-  const ms = (share: number) => quantile(times, share).toFixed(1)
-  const ratio = (quantile(times, 0.99) / quantile(quiet.times, 0.99)).toFixed(2)
+function row(mode: string, { name }: Target, quiet: Seen, during: Seen): Row {
+  const ms = ({ times }: Seen, share: number) => quantile(times, share).toFixed(1)
   return {
     mode,
-    answers: times.length,
-    'p50 ms': ms(0.5),
-    'p99 ms': ms(0.99),
-    'p99 / quiet': ratio,
-    CPU: cpu.toFixed(2),
+    who: name,
+    answers: during.times.length,
+    failed: during.failed,
+    'p50 quiet': ms(quiet, 0.5),
+    'p50 ms': ms(during, 0.5),
+    'p99 quiet': ms(quiet, 0.99),
+    'p99 ms': ms(during, 0.99),
+    'p99 ratio': (quantile(during.times, 0.99) / quantile(quiet.times, 0.99)).toFixed(2),
+    'CPU quiet': mean(quiet.cpu),
+    CPU: mean(during.cpu),
   }
 }
 
-interface Seen {
-  /** How long each answer took, in ms. */
-  readonly times: readonly number[]
-  /** The share of a core that the gateway took. */
-  readonly cpu: number
+function nothing(): Seen {
+  return { times: [], failed: 0, cpu: [] }
+}
+
+function mean(list: readonly number[]): string {
+  return (list.reduce((sum, one) => sum + one, 0) / list.length).toFixed(2)
 }
 
 /** Clients as usual for as long as `act` takes. */
-async function others(act: () => Promise<void>): Promise<Seen> {
-  const times: number[] = []
+async function others({ name, url, pid }: Target, seen: Seen, act: () => Promise<unknown>): Promise<void> {
   let isOver = false
   const client = async () => {
     while (!isOver) {
       const question = questionOf(`s${count++}`, random, { api: 'chat', pieces: 3, pause: 2 })
       const since = performance.now()
-      const { end, status, code, text, wrong: why } = await ask(gateway.url, question, { key: 'nobody-looks-at-it' })
-      times.push(performance.now() - since)
-      if (end !== 'whole') wrong.push(`${question.id} ended ${end} ${status} ${code}: ${why ?? ''} ${text.slice(-200)}`)
+      const { end, status, code, text, wrong: why } = await ask(url, question, { key: 'nobody-looks-at-it' })
+      seen.times.push(performance.now() - since)
+      if (end !== 'whole') seen.failed++
+      if (end !== 'whole' && name === 'Postern')
+        wrong.push(`${question.id} ended ${end} ${status} ${code}: ${why ?? ''} ${text.slice(-200)}`)
       await sleep(10)
     }
   }
-  const since = performance.now()
-  const { cpu } = await gateway.weigh()
+  const [since, before] = [performance.now(), (await cpuOf(pid)) ?? 0]
   const clients = Array.from({ length: Number(values.clients) }, client)
   await act()
   isOver = true
   await Promise.all(clients)
-  return { times, cpu: ((await gateway.weigh()).cpu - cpu) / (performance.now() - since) }
-}
-
-/** One run of slowhttptest. */
-async function slowly(mode: string, words: readonly string[]): Promise<void> {
-  const child = spawn('slowhttptest', words, { stdio: ['ignore', 'pipe', 'pipe'] })
-  let said = ''
-  child.stdout.on('data', (text) => (said += String(text)))
-  child.stderr.on('data', (text) => (said += String(text)))
-  const missing = once(child, 'error').then(() =>
-    Promise.reject(new Error('slowhttptest is missing: apt-get install slowhttptest')),
-  )
-  await Promise.race([once(child, 'close'), missing])
-  // eslint-disable-next-line no-control-regex -- it colours what it says
-  const plain = said.replace(/\x1b\[[\d;]*[A-Za-z]/g, '')
-  say(
-    `${mode}: ${/service available:\s+\w+/.exec(plain.slice(plain.lastIndexOf('slow HTTP test status')))?.[0] ?? 'no status'}; ${/Exit status:.*/.exec(plain)?.[0] ?? 'no end'}`,
-  )
+  seen.cpu.push((((await cpuOf(pid)) ?? 0) - before) / (performance.now() - since))
 }
 
 async function mostFiles(isOver: () => boolean): Promise<number> {
@@ -163,7 +167,7 @@ async function mostFiles(isOver: () => boolean): Promise<number> {
 }
 
 /** How many seconds it takes until no more files are open than before. */
-async function freed(mode: string): Promise<number> {
+async function freeAgain(mode: string): Promise<number> {
   const since = performance.now()
   const deadline = since + 60_000
   for (let files = await gateway.files(); files > filesBefore + 20; files = await gateway.files()) {
