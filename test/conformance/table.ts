@@ -1,5 +1,5 @@
 /**
- * Writes `docs/conformance.md`: every case of both tables with the verdict of each server. `node test/conformance/table.ts` needs all of
+ * Writes `docs/conformance.md`: every case of both tables with the verdict of each server. `npm run conformance` needs all of
  * them, so that no column of the page gets lost; with `--check` nothing is written, servers that are not installed are left out, and it
  * fails where Postern does not meet a case, or the page has other numbers than were found.
  */
@@ -190,8 +190,8 @@ function page(): string {
   return `# Conformance
 
 What Postern makes of ${count(httpCases)} requests and ${count(answerCases)} answers of upstreams, written byte by byte on raw sockets, beside other
-servers with the same upstream. This page is written by \`node test/conformance/table.ts\`, which starts each server itself, and needs nginx and
-HAProxy installed; with \`--check\` it leaves out what is not there and writes nothing. \`npm test\` holds Postern to both tables.
+servers with the same upstream. This page is written by \`npm run conformance\`, which starts each server itself, and needs nginx and HAProxy
+installed; with \`--check\` it leaves out what is not there and writes nothing. \`npm test\` holds Postern to both tables.
 
 The cases are data: \`test/conformance/http-cases-*.ts\` and \`upstream-cases.ts\`. Behind each server stands an upstream with a parser of its
 own, which takes only what every server reads alike; it sees what is passed on, and a second client sees whether the connection behind is

@@ -1,13 +1,15 @@
 /**
  * `npm run soak:slow-clients`: slowhttptest keeps a thousand connections busy with as little as it can (heads, bodies and reading that take
  * for ever, ranges beyond counting) while others ask as usual. They get their answers, and the connections are free again afterwards.
- * The same attack goes to a bare node:http proxy, in turns: what a slow client costs there it costs any server on this machine.
+ * The same attack goes, in turns, to a Postern that lets an address have so many connections and no more, and to a bare node:http proxy:
+ * what a slow client costs there it costs any server on this machine.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { Agent, setGlobalDispatcher } from 'undici'
 import { randomFrom } from '../slow/moody.fixture.ts'
 import { ask } from './client.ts'
 import { cores, cpuOf, pin } from './cores.ts'
@@ -20,14 +22,14 @@ import { startUpstream } from './upstream-process.ts'
 const { values } = parseArgs({
   options: {
     connections: { type: 'string', default: '1000' },
-    seconds: { type: 'string', default: '15' },
+    seconds: { type: 'string', default: '10' },
     rounds: { type: 'string', default: '3' },
     clients: { type: 'string', default: '8' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
 if (values.help) {
-  process.stdout.write('npm run soak:slow-clients -- [--connections 1000] [--seconds 15] [--rounds 3] [--clients 8]\n')
+  process.stdout.write('npm run soak:slow-clients -- [--connections 1000] [--seconds 10] [--rounds 3] [--clients 8]\n')
   process.exit(0)
 }
 
@@ -35,36 +37,48 @@ const [connections, seconds, rounds] = [Number(values.connections), Number(value
 const wrong: string[] = []
 const random = randomFrom(1)
 
+/** The connections of one address, where that is limited: for an app with some dozens, and not for an attacker. */
+const mostOfAddress = 100
+
+// Others come from another address than the attacker, as they would.
+setGlobalDispatcher(new Agent({ localAddress: '127.0.0.2' }))
+
 /** Who is attacked. */
 interface Target {
-  readonly name: 'Postern' | 'node:http'
+  readonly name: string
   readonly url: string
   readonly pid: number
+  readonly gateway: SoakedGateway | null
 }
 
-/** What others saw of a target: their answers' times in ms, and the share of a core that the target took. */
+/** What others saw of a target: how long each answer took, in ms, and the share of a core that the target took. */
 interface Seen {
-  readonly times: number[]
-  failed: number
-  cpu: number[]
+  readonly times: readonly number[]
+  readonly failed: number
+  readonly cpu: number
+}
+
+/** A target in one round: nobody is slow, and then many are. */
+interface Look {
+  readonly quiet: Seen
+  readonly during: Seen
+  readonly attacker: number
+  /** Of a gateway: how many files it had open, and how long they were open afterwards, in s. */
+  readonly files: number
+  readonly freed: number
 }
 
 // What this process starts stays on its core; what is measured is moved.
 const isPinned = pin(process.pid, cores.measuring)
 await using upstream = await startUpstream(['well'])
-await using gateway = await SoakedGateway.make()
-await gateway.write({
-  // Shorter than by themselves, so that a run sees them.
-  limits: { head_time: '5s', body_time: '5s', read_time: '5s' },
-  plugins: ['openai', { 'body-patch': {} }, 'failover'],
-  upstreams: [{ name: 'well', provider: 'openai', url: upstream.urls.well, key: 'upstream-key-of-well' }],
-})
-await gateway.start()
+await using open = await started({})
+await using limited = await started({ connections: mostOfAddress })
 const bare = fork(fileURLToPath(new URL('bare-process.ts', import.meta.url)), [new URL(upstream.urls.well).port])
 const [{ port }] = (await once(bare, 'message')) as [{ port: number }] // its first word
 const targets: readonly Target[] = [
-  { name: 'Postern', url: gateway.url, pid: gateway.pid },
-  { name: 'node:http', url: `http://127.0.0.1:${port}`, pid: bare.pid! }, // it has spoken
+  { name: 'Postern', url: open.url, pid: open.pid, gateway: open },
+  { name: `… limits.connections: ${mostOfAddress}`, url: limited.url, pid: limited.pid, gateway: limited },
+  { name: 'node:http', url: `http://127.0.0.1:${port}`, pid: bare.pid!, gateway: null }, // it has spoken
 ]
 for (const { pid } of targets) pin(pid, cores.measured)
 say(
@@ -74,77 +88,92 @@ say(
 )
 
 let count = 0
-for (const target of targets) await others(target, nothing(), () => sleep(3000)) // V8 needs some requests to be itself
-const filesBefore = await gateway.files()
+for (const target of targets) await others(target, () => sleep(3000)) // V8 needs some requests to be itself
 const rows: Row[] = []
 for (const mode of Object.keys(attacksOn('', { connections, seconds }))) {
-  const seen = targets.map((target) => ({ target, quiet: nothing(), during: nothing(), attacker: [] as number[] }))
-  let [files, freed] = [0, 0]
-  for (let round = 0; round < rounds; round++) {
-    for (const { target, quiet, during, attacker } of seen) {
-      await others(target, quiet, () => sleep(Math.min(seconds, 5) * 1000))
-      let isOver = false
-      const watching = mostFiles(() => isOver)
-      await others(target, during, async () => {
-        const { said, cpu } = await attack(attacksOn(target.url, { connections, seconds })[mode]!)
-        attacker.push(cpu)
-        say(`${mode} at ${target.name}: ${said}`)
-      })
-      isOver = true
-      const most = await watching
-      if (target.name !== 'Postern') continue
-      files = Math.max(files, most)
-      freed = Math.max(freed, await freeAgain(mode))
-    }
-  }
-  for (const { target, quiet, during, attacker } of seen) {
-    const own: Row = target.name === 'Postern' ? { 'files, most': files, 'freed after s': freed.toFixed(1) } : {}
-    rows.push({ ...row(mode, target, quiet, during), 'attacker CPU': mean(attacker), ...own })
-    if (target.name === 'Postern' && during.failed > 0) wrong.push(`${mode}: ${during.failed} of others failed`)
-  }
+  const seen = targets.map((target) => ({ target, looks: [] as Look[] }))
+  for (let round = 0; round < rounds; round++)
+    for (const { target, looks } of seen) looks.push(await look(mode, target))
+  for (const { target, looks } of seen) rows.push(row(mode, target, looks))
 }
 table(`others, while ${connections} connections are slow, ${rounds} rounds`, rows)
 bare.disconnect()
-const code = await gateway.end('SIGTERM')
-if (code !== 0) wrong.push(`the gateway ended with ${code}`)
+for (const { name, gateway } of targets) {
+  const code = gateway ? await gateway.end('SIGTERM') : 0
+  if (code !== 0) wrong.push(`${name} ended with ${code}`)
+}
 conclude(wrong)
 
-function row(mode: string, { name }: Target, quiet: Seen, during: Seen): Row {
-  const ms = ({ times }: Seen, share: number) => quantile(times, share).toFixed(1)
+async function started(limits: object): Promise<SoakedGateway> {
+  const gateway = await SoakedGateway.make()
+  await gateway.write({
+    // Shorter than by themselves, so that a run sees them.
+    limits: { head_time: '5s', body_time: '5s', read_time: '5s', ...limits },
+    plugins: ['openai', { 'body-patch': {} }, 'failover'],
+    upstreams: [{ name: 'well', provider: 'openai', url: upstream.urls.well, key: 'upstream-key-of-well' }],
+  })
+  await gateway.start()
+  return gateway
+}
+
+async function look(mode: string, target: Target): Promise<Look> {
+  const { gateway } = target
+  const before = (await gateway?.files()) ?? 0
+  const quiet = await others(target, () => sleep(Math.min(seconds, 5) * 1000))
+  let isOver = false
+  const watching = gateway && mostFiles(gateway, () => isOver)
+  let attacker = 0
+  const during = await others(target, async () => {
+    const { said, cpu } = await attack(attacksOn(target.url, { connections, seconds })[mode]!)
+    attacker = cpu
+    say(`${mode} at ${target.name}: ${said}`)
+  })
+  isOver = true
+  const files = (await watching) ?? 0
+  return { quiet, during, attacker, files, freed: gateway ? await freeAgain(mode, gateway, before) : 0 }
+}
+
+/** Medians of the rounds; a ratio is that of one round, so that what else the machine does meanwhile is in both of its numbers. */
+function row(mode: string, { name, gateway }: Target, looks: readonly Look[]): Row {
+  const median = (of: (look: Look) => number) => quantile(looks.map(of), 0.5)
+  const ms = (of: (look: Look) => Seen, share: number) => median((look) => quantile(of(look).times, share)).toFixed(1)
+  const ratio = ({ quiet, during }: Look) => quantile(during.times, 0.99) / quantile(quiet.times, 0.99)
+  const quiet = (look: Look) => look.quiet
+  const during = (look: Look) => look.during
   return {
     mode,
     who: name,
-    answers: during.times.length,
-    failed: during.failed,
+    answers: looks.reduce((sum, look) => sum + look.during.times.length, 0),
+    failed: looks.reduce((sum, look) => sum + look.during.failed, 0),
     'p50 quiet': ms(quiet, 0.5),
     'p50 ms': ms(during, 0.5),
     'p99 quiet': ms(quiet, 0.99),
     'p99 ms': ms(during, 0.99),
-    'p99 ratio': (quantile(during.times, 0.99) / quantile(quiet.times, 0.99)).toFixed(2),
-    'CPU quiet': mean(quiet.cpu),
-    CPU: mean(during.cpu),
+    'p99 ratio': median(ratio).toFixed(2),
+    'from to': `${Math.min(...looks.map(ratio)).toFixed(1)}–${Math.max(...looks.map(ratio)).toFixed(1)}`,
+    'CPU quiet': median((look) => look.quiet.cpu).toFixed(2),
+    CPU: median((look) => look.during.cpu).toFixed(2),
+    'attacker CPU': median((look) => look.attacker).toFixed(2),
+    ...(gateway && {
+      'files, most': Math.max(...looks.map((look) => look.files)),
+      'freed after s': Math.max(...looks.map((look) => look.freed)).toFixed(1),
+    }),
   }
 }
 
-function nothing(): Seen {
-  return { times: [], failed: 0, cpu: [] }
-}
-
-function mean(list: readonly number[]): string {
-  return (list.reduce((sum, one) => sum + one, 0) / list.length).toFixed(2)
-}
-
 /** Clients as usual for as long as `act` takes. */
-async function others({ name, url, pid }: Target, seen: Seen, act: () => Promise<unknown>): Promise<void> {
+async function others({ url, pid, gateway }: Target, act: () => Promise<unknown>): Promise<Seen> {
+  const times: number[] = []
+  let failed = 0
   let isOver = false
   const client = async () => {
     while (!isOver) {
       const question = questionOf(`s${count++}`, random, { api: 'chat', pieces: 3, pause: 2 })
       const since = performance.now()
       const { end, status, code, text, wrong: why } = await ask(url, question, { key: 'nobody-looks-at-it' })
-      seen.times.push(performance.now() - since)
-      if (end !== 'whole') seen.failed++
-      if (end !== 'whole' && name === 'Postern')
+      times.push(performance.now() - since)
+      if (end !== 'whole') failed++
+      if (end !== 'whole' && gateway)
         wrong.push(`${question.id} ended ${end} ${status} ${code}: ${why ?? ''} ${text.slice(-200)}`)
       await sleep(10)
     }
@@ -154,10 +183,10 @@ async function others({ name, url, pid }: Target, seen: Seen, act: () => Promise
   await act()
   isOver = true
   await Promise.all(clients)
-  seen.cpu.push((((await cpuOf(pid)) ?? 0) - before) / (performance.now() - since))
+  return { times, failed, cpu: (((await cpuOf(pid)) ?? 0) - before) / (performance.now() - since) }
 }
 
-async function mostFiles(isOver: () => boolean): Promise<number> {
+async function mostFiles(gateway: SoakedGateway, isOver: () => boolean): Promise<number> {
   let most = 0
   while (!isOver()) {
     most = Math.max(most, await gateway.files())
@@ -167,15 +196,13 @@ async function mostFiles(isOver: () => boolean): Promise<number> {
 }
 
 /** How many seconds it takes until no more files are open than before. */
-async function freeAgain(mode: string): Promise<number> {
+async function freeAgain(mode: string, gateway: SoakedGateway, before: number): Promise<number> {
   const since = performance.now()
   const deadline = since + 60_000
-  for (let files = await gateway.files(); files > filesBefore + 20; files = await gateway.files()) {
+  for (let files = await gateway.files(); files > before + 20; files = await gateway.files()) {
     if (performance.now() > deadline) {
       const { rss } = await gateway.weigh()
-      wrong.push(
-        `${mode}: ${files} files are open a minute after the end, ${filesBefore} before; ${mebibytes(rss)} MiB`,
-      )
+      wrong.push(`${mode}: ${files} files are open a minute after the end, ${before} before; ${mebibytes(rss)} MiB`)
       break
     }
     await sleep(100)
