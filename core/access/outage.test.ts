@@ -82,6 +82,9 @@ describe('a key that was not read before', () => {
     assert.equal((await ask(gw.url, '/v1/messages', 'unknown')).status, 401)
 
     await postgres.kill()
+    // The server's children take a moment to notice, and answer until then.
+    let times = 0
+    await until(async () => (await ask(gw.url, '/v1/messages', `not-yet-${times++}`)).status === 503)
     const told = async (path: string) => {
       const answer = await ask(gw.url, path, `never-seen-${path}`)
       assert.equal(answer.status, 503)

@@ -94,10 +94,10 @@ describe('a compressed error that repeats the key', () => {
   test('is judged by what it says, and the next upstream is asked', async () => {
     await using bad = await fakeUpstream(answers(401, 'gzip', zlib.gzipSync(error)))
     await using good = await fakeUpstream(json(200, { ok: true }))
-    const at = (name: string, url: string) => ({ name, provider: 'openai', url, key })
+    const at = (name: string, url: string, priority: number) => ({ name, provider: 'openai', url, key, priority })
     await using gw = await gateway({
       plugins: ['openai', 'failover'],
-      upstreams: [at('a', bad.url), at('b', good.url)],
+      upstreams: [at('a', bad.url, 1), at('b', good.url, 2)],
     })
     const { status, bytes } = await raw(`${gw.url}/v1/responses`, 'POST', '{"model":"m"}')
     assert.deepEqual([status, bytes.toString()], [200, '{"ok":true}'])
