@@ -224,6 +224,42 @@ describe('on an address that other machines reach', () => {
   })
 })
 
+describe('whom a drain waits for', () => {
+  const held = (until: Promise<void>) =>
+    definePlugin({
+      name: 'held',
+      config: { type: 'object', description: 'Waits.' },
+      setup: () => ({ onRequest: () => until.then(() => undefined) }),
+    })
+  const cases: [who: string, admin: object, headers: Record<string, string>, isTold: boolean][] = [
+    ['told to whoever asks on a loopback address', { listen: '127.0.0.1:0' }, {}, true],
+    ['told to who has the key', { listen: '0.0.0.0:0', key }, bearer, true],
+    ['a number for who has not', { listen: '0.0.0.0:0', key }, {}, false],
+    ['a number for who has not, on a loopback address too', { listen: '127.0.0.1:0', key }, {}, false],
+    ['a number where other machines reach the listener and there is no key', { listen: '0.0.0.0:0' }, {}, false],
+  ]
+  for (const [who, admin, headers, isTold] of cases) {
+    test(`is ${who}`, async () => {
+      const released = Promise.withResolvers<void>()
+      await using gw = await gateway({ plugins: [held(released.promise)], admin })
+      const asking = fetch(`${gw.url}/v1/x`, { headers: { 'x-request-id': 'the-one' } })
+      const health = async () =>
+        JSON.parse((await ask(`${gw.adminUrl}/healthz`, { address: '127.0.0.1', headers })).body) as {
+          exchanges: number
+          retiring: { exchanges: number; waits: object }[]
+        } // our own page
+      while ((await health()).exchanges === 0);
+      await gw.reload({ plugins: ['openai'], admin })
+      const [retiring] = (await health()).retiring
+      assert.equal(retiring?.exchanges, 1)
+      if (isTold) assert.match(JSON.stringify(retiring.waits), /"the-one".*"held".*"onRequest"/)
+      else assert.deepEqual(retiring.waits, { exchanges: 1 })
+      released.resolve()
+      await asking
+    })
+  }
+})
+
 test('loopback is what no other machine reaches', () => {
   for (const address of ['127.0.0.1', '127.8.9.1', '::1', '::ffff:127.0.0.1'])
     assert.ok(isLoopbackAddress(address), address)

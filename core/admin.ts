@@ -5,6 +5,7 @@ import { compileGuard, isReachable, type AdminSettings, type Guard } from './adm
 import { render } from './config/problems.ts'
 import { settingsOf } from './commands/gates.ts'
 import { flushPrefix } from './commands/sticky.ts'
+import type { Gateway } from './gateway.ts'
 import { evaluateGates, readGateHistory } from './gates.ts'
 import { levels } from './observe/log.ts'
 import { Listener } from './listener.ts'
@@ -16,8 +17,11 @@ import type { Sidecar } from './sidecar.ts'
 /** A text is what Prometheus reads. */
 type Told = readonly [status: number, body: object | string]
 
-/** What a path answers; `body` of a POST is not read: what it needs stands in the query. */
-type Page = (sidecar: Sidecar, query: URLSearchParams) => Told | Promise<Told>
+/**
+ * What a path answers; `body` of a POST is not read: what it needs stands in the query. `isPrivy`: who asks would be shown the pages
+ * that are not public, too.
+ */
+type Page = (sidecar: Sidecar, query: URLSearchParams, isPrivy: boolean) => Told | Promise<Told>
 
 const pages: Readonly<Record<(typeof ownPaths)[number], { readonly method: PageMethod; readonly tell: Page }>> = {
   '/healthz': { method: 'GET', tell: health },
@@ -78,7 +82,10 @@ async function arrive(
   }
   if (!found)
     return tell(response, [404, { error: `nothing at ${asked} ${path}: there are ${namesOf(sidecar).join(', ')}` }])
-  if ('tell' in found) return tell(response, await found.tell(sidecar, new URLSearchParams(url.split('?', 2)[1])))
+  if ('tell' in found) {
+    const isPrivy = guard?.(request, { isPublic: false }) === null
+    return tell(response, await found.tell(sidecar, new URLSearchParams(url.split('?', 2)[1]), isPrivy))
+  }
   harden(response)
   await found.handle(request, response)
 }
@@ -121,9 +128,17 @@ function harden(response: ServerResponse): void {
   response.setHeader('cross-origin-resource-policy', 'same-origin')
 }
 
-/** 200 as long as the process can answer: a refused configuration does not make a sidecar unhealthy, it is only told. */
-function health({ server, retiring, lastProblem, startedAt, stoppedAt }: Sidecar): Told {
+/**
+ * 200 as long as the process can answer: a refused configuration does not make a sidecar unhealthy, it is only told. Exchanges have
+ * ids that their clients may have chosen: whoever may only know that it is well hears how many there are.
+ */
+function health(
+  { server, retiring, lastProblem, startedAt, stoppedAt }: Sidecar,
+  _query: URLSearchParams,
+  isPrivy: boolean,
+): Told {
   const { config, exchanges, builtAt } = server.gateway
+  const waits = ({ waits }: Gateway) => (isPrivy ? waits : { exchanges: waits.exchanges })
   return [
     200,
     {
@@ -140,12 +155,12 @@ function health({ server, retiring, lastProblem, startedAt, stoppedAt }: Sidecar
         problems: lastProblem.problems.map((problem) => ({ ...problem, text: render(problem) })),
       },
       exchanges: exchanges.length,
-      draining: stoppedAt === null ? null : { since: new Date(stoppedAt).toISOString(), waits: server.gateway.waits },
+      draining: stoppedAt === null ? null : { since: new Date(stoppedAt).toISOString(), waits: waits(server.gateway) },
       retiring: [...retiring].map((gateway) => ({
         version: gateway.config.version,
         exchanges: gateway.exchanges.length,
         since: new Date(gateway.retiredAt ?? Date.now()).toISOString(),
-        waits: gateway.waits,
+        waits: waits(gateway),
       })),
       uptime_s: Math.round((Date.now() - startedAt) / 1000),
     },

@@ -2,10 +2,10 @@
  * The commit point: the start of an answer is held until it is known to be one. Before it, whatever goes wrong is a Result like
  * any other and another upstream may be asked; after it, nothing is ever retried.
  */
-import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import type { Headers } from './plugin.ts'
 import type { Dialect } from './provider.ts'
 import { eventData, EventReader } from './sse.ts'
+import { decode } from './upstream/coding.ts'
 
 /** An answer is held up to this many bytes (design: 64 KiB), and for `timeouts.hold` at the longest. */
 export const holdLimit = 64 * 1024
@@ -64,8 +64,8 @@ class Gathered implements Hold {
     const { length } = this.#chunks
     const body = length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks)
     this.#chunks = []
-    // An error says what it is without a body; a success that says nothing is none.
-    const verdict = this.#judge(body.length === 0 ? null : decoded(body, this.#coding))
+    // An error says what it is without a body; a success that says nothing is none. What cannot be read is judged as it came.
+    const verdict = this.#judge(body.length === 0 ? null : (decode(body, this.#coding, 4 * holdLimit) ?? body))
     return isWhole && body.length === 0 && verdict === 'commit' ? 'empty' : verdict
   }
 }
@@ -96,21 +96,4 @@ class Beginning implements Hold {
   end(isWhole: boolean): Verdict {
     return isWhole ? 'empty' : 'commit'
   }
-}
-
-/** What an error says, readable; as it came where it is cut off or not what it says it is. */
-function decoded(body: Buffer, coding: string | string[] | undefined): Buffer {
-  const decode = decoders[String(coding)]
-  if (!decode) return body
-  try {
-    return decode(body, { maxOutputLength: 4 * holdLimit })
-  } catch {
-    return body
-  }
-}
-
-const decoders: Readonly<Record<string, typeof gunzipSync>> = {
-  gzip: gunzipSync,
-  br: brotliDecompressSync,
-  deflate: inflateSync,
 }

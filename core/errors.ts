@@ -13,7 +13,7 @@ export const errors = {
   BAD_TARGET: {
     status: 400,
     message: 'The request target is not one this gateway passes on',
-    remedy: 'Send an absolute path without dot segments, backslashes or broken percent-encoding.',
+    remedy: 'Send an absolute path without dot segments, backslashes, an encoded NUL or broken percent-encoding.',
   },
   BAD_REQUEST: {
     status: 400,

@@ -12,6 +12,7 @@ const head = (...lines: string[]) => `${lines.join('\r\n')}\r\n\r\n`
 
 describe('a request that is refused before it is an exchange', () => {
   const told: Record<string, [sent: string, status: number, code: string, words: RegExp]> = {
+    'for a version that is yet to come': [head('GET /v1/x HTTP/3.0', 'host: a'), 505, 'VERSION_REFUSED', /speaks HTTP/],
     'for its version': [head('GET /v1/x HTTP/2.0', 'host: a'), 505, 'VERSION_REFUSED', /speaks HTTP\/1\.1/],
     'for its method': [head('TRACE /v1/x HTTP/1.1', 'host: a'), 405, 'METHOD_REFUSED', /not passed on/],
     'for its target': [head('GET /v1/../x HTTP/1.1', 'host: a'), 400, 'BAD_TARGET', /target/],

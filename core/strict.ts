@@ -10,6 +10,8 @@ const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PAT
 
 const allow = { allow: [...methods].join(', ') }
 
+const versionRefused = refuse(505, 'VERSION_REFUSED', 'This gateway speaks HTTP/1.1')
+
 /** The refusal of CONNECT, which Node's parser hands over by itself. */
 export const methodRefused: Refusal = fault('METHOD_REFUSED', '', allow)
 
@@ -19,7 +21,7 @@ export const methodRefused: Refusal = fault('METHOD_REFUSED', '', allow)
  */
 export function refusalOfHead(request: IncomingMessage, limits: Settings['limits']): Refusal | null {
   const { method = '', headers, rawHeaders, httpVersionMajor, httpVersionMinor, url = '' } = request
-  if (httpVersionMajor !== 1) return refuse(505, 'VERSION_REFUSED', 'This gateway speaks HTTP/1.1')
+  if (httpVersionMajor !== 1) return versionRefused
   if (!methods.has(method)) return methodRefused
   if (url.length > limits.url)
     return refuse(414, 'TARGET_TOO_LONG', `The request target is longer than ${limits.url} bytes`)
@@ -53,13 +55,15 @@ function hostsIn(rawHeaders: readonly string[]): number {
 
 /** Why Node's parser gave a connection up; null where there was no parsing, but the network failed. */
 export function refusalOfParser(error: NodeJS.ErrnoException): Refusal | null {
-  const { code = '' } = error
+  const { code = '', reason } = error as { code?: string; reason?: string } // an error of the parser has its words too
   if (code === 'HPE_HEADER_OVERFLOW')
     return refuse(431, 'HEADERS_TOO_LARGE', 'The request line and headers are larger than this gateway takes')
   if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW')
     return refuse(413, 'EXTENSIONS_TOO_LARGE', 'The chunk extensions are larger than this gateway takes')
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
     return refuse(408, 'HEAD_TIMEOUT', 'The request line and headers did not come in time')
+  // Under the same code goes a line that is none.
+  if (code === 'HPE_INVALID_VERSION' && reason === 'Invalid HTTP version') return versionRefused
   return code.startsWith('HPE_') ? refuse(400, 'MALFORMED', 'The request is not well-formed HTTP/1.1') : null
 }
 

@@ -8,6 +8,7 @@ describe('a request target', () => {
   test('is a path and a query, as they came', () => {
     assert.deepEqual(parseTarget('/v1/chat?a=1&b=/../x', 'h'), { path: '/v1/chat', query: '?a=1&b=/../x' })
     assert.deepEqual(parseTarget('/v1/models/a%2Fb', 'h'), { path: '/v1/models/a%2Fb', query: '' })
+    assert.deepEqual(parseTarget('/a%0A?b=%00', 'h'), { path: '/a%0A', query: '?b=%00' })
     assert.deepEqual(parseTarget('/', 'h'), { path: '/', query: '' })
     assert.deepEqual(parseTarget('/a//b/...c/.d', 'h'), { path: '/a//b/...c/.d', query: '' })
   })
@@ -37,6 +38,8 @@ describe('a request target', () => {
       '/a b',
       '/a%zz',
       '/a%2',
+      '/a%00',
+      '/a%00/b?c',
       '/é',
       '/a#b',
       '/a\u0000',

@@ -8,8 +8,9 @@ export interface RequestTarget {
 
 /**
  * Takes a request target apart. Null for one that two servers could read differently: dot segments, backslashes, control
- * characters, broken percent-encoding, or a host that is not the one of the Host header. Percent-encoded letters, digits and
- * `-._~` are decoded (RFC 3986 §6.2.2.2: it means the same); everything else stays as it came.
+ * characters, broken percent-encoding, an encoded NUL in the path (where a server written in C may end it, RFC 3986 §7.3), or a
+ * host that is not the one of the Host header. Percent-encoded letters, digits and `-._~` are decoded (RFC 3986 §6.2.2.2: it means
+ * the same); everything else stays as it came.
  */
 export function parseTarget(url: string, host: string | undefined): RequestTarget | null {
   const origin = url[0] === '/' ? url : fromAbsolute(url, host)
@@ -22,12 +23,15 @@ export function parseTarget(url: string, host: string | undefined): RequestTarge
   return { path, query }
 }
 
-/** Whether a Host header's value is one (RFC 9110 §7.2): a name, an IPv4 address or an IPv6 address in brackets, and a port. */
+/**
+ * Whether a Host header's value is one (RFC 9110 §7.2): a name, an IPv4 address or an IPv6 address in brackets, and a port. An empty
+ * one is what a client sends for a URI without a host, which no http URI is (§4.2.1).
+ */
 export function isHost(value: string): boolean {
   return wellFormedHost.test(value)
 }
 
-const wellFormedHost = /^(?:[\w.~!$&'()*+;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/
+const wellFormedHost = /^(?:[\w.~!$&'()*+;=%-]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/
 
 // A fragment never travels; controls, spaces and what is no ASCII do not belong into a target.
 const forbidden = /[^!-~]|[\\#]/
@@ -41,7 +45,7 @@ function fromAbsolute(url: string, host: string | undefined): string | null {
 }
 
 function decodeUnreserved(path: string): string | null {
-  if (/%(?![0-9A-Fa-f]{2})/.test(path)) return null
+  if (/%(?!0[1-9A-Fa-f]|[1-9A-Fa-f][0-9A-Fa-f])/.test(path)) return null
   return path.replaceAll(/%([0-9A-Fa-f]{2})/g, (escape, digits: string) => {
     const character = String.fromCodePoint(Number.parseInt(digits, 16))
     return /[A-Za-z0-9._~-]/.test(character) ? character : escape

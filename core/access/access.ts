@@ -1,6 +1,6 @@
 /** Who may call: one verifier for every face. Keys of gateway.yaml come first, then those of the database. */
 import { hash } from 'node:crypto'
-import type { Database } from '../database/database.ts'
+import { isOutage, type Database } from '../database/database.ts'
 import type { Headers, Log, Metrics } from '../plugin.ts'
 import type { Store } from '../store/store.ts'
 import { Directory } from './directory.ts'
@@ -105,8 +105,9 @@ class Verifier implements Access {
     )
   }
 
-  /** Why is for the log; the caller is told that it could not be found out. */
+  /** Why is for the log, which has it already where the database is away; the caller is told that it could not be found out. */
   #unknown(error: unknown): Verdict {
+    if (isOutage(error)) return denied(deny('KEYS_UNAVAILABLE'))
     this.#log.error({ err: error }, 'a key could not be verified')
     return denied(deny('INTERNAL_ERROR'))
   }

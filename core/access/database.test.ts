@@ -216,7 +216,7 @@ describe('through a gateway', () => {
       })
     assert.equal((await ask('key-of-gateway-yaml')).status, 200)
     const unknown = await ask(key('good'))
-    assert.equal(unknown.status, 500)
+    assert.equal(unknown.status, 503)
     assert.doesNotMatch(await unknown.text(), /127|ECONN|postgres/, 'why is for the log')
     const ready = (await (await fetch(`${gw.adminUrl}/readyz`)).json()) as { database: { state: string } } // our own page
     assert.notEqual(ready.database.state, 'up')

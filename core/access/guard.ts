@@ -30,7 +30,11 @@ export function guard(access: Access, face: Face): Guard {
   function settle(exchange: Guarded, { principal, denial }: Verdict): Reply | undefined {
     if (denial) {
       exchange.log.warn({ code: denial.code, client: exchange.client, path: exchange.path }, 'refused by its key')
-      return face.refuse(denial)
+      const answer = face.refuse(denial)
+      const { retryAfter } = denial
+      return retryAfter === undefined
+        ? answer
+        : { ...answer, headers: { 'retry-after': String(retryAfter), ...answer.headers } }
     }
     exchange.facts.principal = principal
     return undefined

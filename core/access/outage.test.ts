@@ -2,14 +2,17 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { describe, test } from 'node:test'
+import { fakeUpstream, json } from '../../test/fake-upstream.ts'
+import { gateway } from '../../test/harness.ts'
 import { ownServer } from '../../test/postgres.ts'
 import { until } from '../../test/redis.ts'
-import { openDatabase } from '../database/database.ts'
+import { DatabaseUnavailable, isOutage, openDatabase } from '../database/database.ts'
 import { shippedMigrations } from '../database/files.ts'
 import { up } from '../database/migrate.ts'
 import { silentLog } from '../observe/log.ts'
 import { openMemoryStore } from '../store/memory.ts'
 import { Cache } from './cache.ts'
+import { withDeadline } from './deadline.ts'
 import { Directory } from './directory.ts'
 
 const digestOf = (key: string) => hash('sha256', key)
@@ -50,6 +53,69 @@ describe('a key of the database that was read before', () => {
       ),
     )
     await until(async () => (await directory.find(digestOf('known'))) === null)
+  })
+})
+
+describe('a key that was not read before', () => {
+  const body = '{"model":"m","messages":[],"contents":[]}'
+  const ask = (url: string, path: string, key: string) =>
+    fetch(url + path, { method: 'POST', headers: { 'content-type': 'application/json', 'x-api-key': key }, body })
+
+  test('is told to come again while the database is away, in the words of its API, and the known ones are let in', async () => {
+    await using stack = new AsyncDisposableStack()
+    const postgres = stack.use(await ownServer())
+    const database = openDatabase(postgres.url, silentLog)
+    stack.defer(() => database.close())
+    await up(database, { folder: shippedMigrations })
+    await database.query(`INSERT INTO users (id, email, balance) VALUES (1, 'one@x', 5);
+      INSERT INTO api_keys (id, user_id, key_hash) VALUES (1, 1, decode('${digestOf('known')}', 'hex'))`)
+    const upstream = stack.use(await fakeUpstream(json(200, {})))
+    const provided = ['anthropic', 'openai', 'gemini']
+    const gw = stack.use(
+      await gateway({
+        database: postgres.url,
+        plugins: ['google-auth', 'api-key-auth', ...provided],
+        upstreams: provided.map((provider) => ({ name: provider, provider, url: upstream.url, key: 'of-upstream' })),
+      }),
+    )
+    assert.equal((await ask(gw.url, '/v1/messages', 'known')).status, 200)
+    assert.equal((await ask(gw.url, '/v1/messages', 'unknown')).status, 401)
+
+    await postgres.kill()
+    // The server's children take a moment to notice, and answer until then.
+    let times = 0
+    await until(async () => (await ask(gw.url, '/v1/messages', `not-yet-${times++}`)).status === 503)
+    const told = async (path: string) => {
+      const answer = await ask(gw.url, path, `never-seen-${path}`)
+      assert.equal(answer.status, 503)
+      assert.equal(answer.headers.get('retry-after'), '5')
+      assert.equal(answer.headers.get('www-authenticate'), null)
+      const { error } = (await answer.json()) as { error: Record<string, unknown> } // as all three APIs tell errors
+      assert.match(String(error.message), /cannot be verified at the moment/)
+      return error
+    }
+    assert.equal((await told('/v1/messages')).type, 'api_error')
+    assert.equal((await told('/v1/chat/completions')).code, 'keys_unavailable')
+    assert.equal((await told('/v1beta/models/m:generateContent')).status, 'UNAVAILABLE')
+    assert.equal((await ask(gw.url, '/v1/messages', 'known')).status, 200)
+    assert.ok(!gw.records.some(({ message }) => message === 'a key could not be verified'), 'an outage is no defect')
+
+    await postgres.start()
+    await until(async () => (await ask(gw.url, '/v1/messages', 'not-seen-again')).status === 401)
+  })
+
+  test('is not said to be wrong because the database is slow, full or going down', async () => {
+    const error = await withDeadline(new Promise<never>(() => {})).catch((late: unknown) => late)
+    assert.ok(error instanceof DatabaseUnavailable && isOutage(error))
+    await using stack = new AsyncDisposableStack()
+    const postgres = stack.use(await ownServer())
+    const database = openDatabase(postgres.url, silentLog)
+    stack.defer(() => database.close())
+    const failing = (code: string) =>
+      database.query(`DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '${code}'; END $$`).catch((told: unknown) => told)
+    for (const code of ['53100', '57014', '58030']) assert.ok(isOutage(await failing(code)), code)
+    for (const code of ['42P01', '22P02']) assert.ok(!isOutage(await failing(code)), code)
+    assert.ok(!isOutage(new TypeError('a defect')))
   })
 })
 

@@ -1,4 +1,5 @@
 /** The checks of a key, in their order: the first that fails is told. */
+import { longestPause } from '../database/backoff.ts'
 import type { Key } from './key.ts'
 
 /** Why a caller is not let in. */
@@ -6,6 +7,8 @@ export interface Denial {
   readonly status: number
   readonly code: DenialCode
   readonly message: string
+  /** Seconds after which the answer may be another: it hangs on us, not on the caller. */
+  readonly retryAfter?: number
 }
 
 /** Status and words for each reason. They are told to the caller, so they name nothing of the inside. */
@@ -20,6 +23,7 @@ export const denials = {
   ],
   INVALID_API_KEY: [401, 'Invalid API key'],
   INTERNAL_ERROR: [500, 'Failed to validate API key'],
+  KEYS_UNAVAILABLE: [503, 'API keys cannot be verified at the moment'],
   API_KEY_QUOTA_EXHAUSTED: [429, 'The quota of this API key is used up'],
   API_KEY_EXPIRED: [403, 'This API key has expired'],
   API_KEY_DISABLED: [401, 'API key is disabled'],
@@ -35,7 +39,8 @@ export const denials = {
 export type DenialCode = keyof typeof denials
 
 export function deny(code: DenialCode, message: string = denials[code][1]): Denial {
-  return { status: denials[code][0], code, message }
+  const denial = { status: denials[code][0], code, message }
+  return code === 'KEYS_UNAVAILABLE' ? { ...denial, retryAfter: longestPause / 1000 } : denial
 }
 
 /** Everything about the key itself; null: it is good. `now` in ms since the epoch. */

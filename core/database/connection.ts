@@ -120,6 +120,14 @@ export function sqlState(error: unknown): string {
   return error instanceof pg.DatabaseError ? (error.code ?? '') : ''
 }
 
+/**
+ * Whether asking again later may help. Beside a server that cannot be reached: one that is out of something, that was told to stop or
+ * took too long, or whose disk fails (classes 53, 57, 58).
+ */
+export function isOutage(error: unknown): boolean {
+  return error instanceof DatabaseUnavailable || /^5[378]/.test(sqlState(error))
+}
+
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && !error.message) return error.errors.map(messageOf).join('; ')
   return error instanceof Error ? error.message : String(error)

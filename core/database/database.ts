@@ -5,7 +5,7 @@ import { startEmbedded } from './embedded.ts'
 import type { State } from './health.ts'
 import { PooledDatabase, type PoolOptions } from './pool.ts'
 
-export { CannotStart, DatabaseUnavailable, sqlState } from './connection.ts'
+export { CannotStart, DatabaseUnavailable, isOutage, sqlState } from './connection.ts'
 export type { Listener } from './channels.ts'
 export type { State } from './health.ts'
 

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { after, describe, test } from 'node:test'
+import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { openMemoryStore } from './memory.ts'
 import { storeContract } from './store.contract.ts'
@@ -51,6 +53,26 @@ describe('the store in memory, as time goes by', () => {
     const before = process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
     await using _ = closing(openMemoryStore())
     assert.equal(process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length, before)
+  })
+})
+
+describe('the store in memory, in a small heap', () => {
+  // Sessions as sticky-session keeps them, new key and old, more than 64 MiB hold.
+  const fill = `
+    import { openMemoryStore } from ${JSON.stringify(new URL('memory.ts', import.meta.url).href)}
+    const store = openMemoryStore()
+    for (let at = 0; at < 150_000; at++) {
+      void store.set({ key: \`sticky_session:{0123456789abcdef:openai:\${at.toString(16).padStart(16, '0')}}:x\`, value: 'u', ttl: 3600_000 })
+      void store.set({ key: \`sticky_session:0:openai:\${at.toString(16).padStart(64, '0')}\`, value: 'u', ttl: 600_000 })
+    }
+    console.log(store.size)
+    await store.close()`
+
+  test('forgets sessions before it takes the process with it', async () => {
+    const options = ['--max-old-space-size=64', '--input-type=module', '-e', fill]
+    const { stdout } = await promisify(execFile)(process.execPath, options, { timeout: 60_000 })
+    const size = Number(stdout)
+    assert.ok(size > 10_000 && size < 200_000, stdout)
   })
 })
 

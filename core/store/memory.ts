@@ -1,4 +1,5 @@
 /** The store of a single sidecar: in memory, bounded, gone with the process. Ends of life are looked at on use and by a sweep. */
+import { getHeapStatistics } from 'node:v8'
 import type { Log } from '../plugin.ts'
 import { lifetime } from './lifetime.ts'
 import { Listeners, type Listener } from './listeners.ts'
@@ -32,11 +33,21 @@ interface Kept {
 const sweepEvery = 1000
 const sweepSteps = 60
 
-/** 1 000 000 sticky sessions fit; store.bench.ts says what they weigh. */
-const defaultCapacity = 1_000_000
+/**
+ * What V8 may keep for long, in bytes: in a small container much less than elsewhere, and beyond it the process dies. Its limit has the
+ * room of young objects in it, 3 × 64 MiB on Node 24.
+ */
+const { heap_size_limit: limit } = getHeapStatistics()
+const heap = Math.max(limit - 192 * 2 ** 20, limit / 4)
 
-/** 256 Mi characters: a quarter of a gigabyte, or half of one where they are beyond Latin-1. */
-const defaultRoom = 256 * 1024 * 1024
+/**
+ * 1 000 000 sticky sessions fit, of 270 to 350 bytes each (store.bench.ts; the longer ones have keys of the old system). In a small heap as
+ * many as a quarter of it holds.
+ */
+const defaultCapacity = Math.min(1_000_000, Math.floor(heap / 4 / 350))
+
+/** 256 Mi characters: a quarter of a gigabyte, or half of one where they are beyond Latin-1. An eighth of a small heap. */
+const defaultRoom = Math.min(256 * 2 ** 20, Math.floor(heap / 8))
 
 export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   return new InMemory(options)

@@ -4,6 +4,7 @@ import type { Headers, Judgement, Result } from '../plugin.ts'
 import { judgeByStatus, type Dialect, type Unjudged } from '../provider.ts'
 import type { Flow, Receiver, Sending } from './client.ts'
 import { maskFor, type KeyMask } from './key-mask.ts'
+import { sealedBy, type Sealed } from './sealed.ts'
 
 /** Where the bytes of an answer go. */
 export interface Sink {
@@ -33,6 +34,9 @@ export interface Answering {
    */
   forsake?(): boolean
 }
+
+/** A compressed error is kept this long, in ms, where nothing else says how long the start of an answer is held. */
+const sealedFor = 5000
 
 const nothingMore = Buffer.alloc(0)
 
@@ -64,6 +68,8 @@ export class Attempt implements Answering, Receiver {
   #announced = -1
   /** Of an error: the key it may repeat. */
   #mask: KeyMask | null = null
+  /** Of a compressed error: all of it, until it has been searched for the key. */
+  #sealed: Sealed | null = null
   #state: 'asked' | 'arriving' | 'whole' | 'broken' = 'asked'
   #error: NodeJS.ErrnoException | null = null
   #sink: Sink | null = null
@@ -126,12 +132,15 @@ export class Attempt implements Answering, Receiver {
 
   /** The time has come to ask whether anything has taken too long; `now` as `performance.now()` tells it. */
   tick(now: number): void {
-    if (this.#state !== 'asked' && !this.#hold) return
+    if (this.#state !== 'asked' && !this.#hold && !this.#sealed) return
     const { firstEvent, hold } = this.#watch
     if (firstEvent !== null) {
       if (now - this.#startedAt < firstEvent) return
       this.abort(Object.assign(new Error('no content came in time'), { code: 'FIRST_EVENT_TIMEOUT' }))
-    } else if (this.#hold && hold !== null && now - this.#heldSince >= hold) this.#decide(this.#hold.end(false))
+      return
+    }
+    if (this.#sealed && now - this.#heldSince >= (hold ?? sealedFor)) this.#unseal(false)
+    if (this.#hold && hold !== null && now - this.#heldSince >= hold) this.#decide(this.#hold.end(false))
   }
 
   onFlow(flow: Flow): void {
@@ -147,14 +156,30 @@ export class Attempt implements Answering, Receiver {
     this.#state = 'arriving'
     this.head = { status, headers }
     this.#announced = Number(headers['content-length'] ?? -1)
+    this.#sealed = sealedBy(headers, this.#mask)
+    if (this.#sealed) this.#heldSince = performance.now()
+    else this.#begin()
+  }
+
+  #begin(): void {
+    const { status, headers } = this.head!
     const { hold, firstEvent } = this.#watch
     if (hold !== null || firstEvent !== null) this.#hold = holdFor(this.sending.method, status, headers, this.#dialect)
-    if (this.#hold) this.#heldSince = performance.now()
-    else this.#decide('commit')
+    if (!this.#hold) this.#decide('commit')
+    else if (this.#heldSince === 0) this.#heldSince = performance.now()
+  }
+
+  /** What was kept goes on its way, as if it had come only now. */
+  #unseal(isWhole: boolean): boolean {
+    const bytes = this.#sealed!.open(isWhole)
+    this.#sealed = null
+    this.#begin()
+    return bytes.length === 0 || this.#take(bytes, isWhole)
   }
 
   onData(bytes: Buffer): boolean {
     this.received += bytes.length
+    if (this.#sealed) return this.#sealed.push(bytes) || this.#unseal(false)
     const isLast = this.received === this.#announced
     const chunk = this.#mask ? this.#mask.push(bytes, isLast) : bytes
     if (chunk.length === 0) return true
@@ -170,6 +195,7 @@ export class Attempt implements Answering, Receiver {
   }
 
   onComplete(): void {
+    if (this.#sealed) this.#unseal(true)
     const rest = this.#mask?.push(nothingMore, true)
     if (rest?.length) this.#take(rest, true)
     this.#state = 'whole'
@@ -179,8 +205,9 @@ export class Attempt implements Answering, Receiver {
 
   onError(error: NodeJS.ErrnoException): void {
     if (this.#state === 'broken' || this.#state === 'whole') return
-    const isOpen = this.#state === 'asked' || this.#hold !== null
+    const isOpen = this.#state === 'asked' || this.#hold !== null || this.#sealed !== null
     this.#hold = null
+    this.#sealed = null
     this.#state = 'broken'
     this.#error = error
     if (isOpen) this.#fail(error)

@@ -46,6 +46,7 @@ const statuses: Readonly<Record<number, string>> = {
   404: 'NOT_FOUND',
   429: 'RESOURCE_EXHAUSTED',
   500: 'INTERNAL',
+  503: 'UNAVAILABLE',
 }
 
 function inGooglesWords({ status, code, message }: Denial): Reply {

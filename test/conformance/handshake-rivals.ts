@@ -25,13 +25,14 @@ export function handshakeGateway(upstream: number, settings: object = {}): Promi
 export const handshakeRivals: readonly Rival[] = [
   {
     name: 'Postern',
+    version: null,
     async open(upstream) {
       const gw = await handshakeGateway(upstream)
       return { port: portOf(gw), [Symbol.asyncDispose]: () => gw[Symbol.asyncDispose]() }
     },
   },
-  { name: 'ws', open: openRelay },
-  { name: 'http-proxy-3', open: openTunnel },
+  { name: 'ws', version: null, open: openRelay },
+  { name: 'http-proxy-3', version: null, open: openTunnel },
 ]
 
 /** Accepts a client when the upstream has: what one writes with `ws` alone. */

@@ -1,18 +1,21 @@
 /** The servers that the tables are played against, each a reverse proxy in front of one upstream. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { Agent, createServer, request, type Server } from 'node:http'
+import { Agent, createServer, type Server } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { basename, delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createProxyServer } from 'http-proxy-3'
+import { plainProxy } from '../plain-proxy.ts'
 import { portOf, wireGateway } from './http-gateway.ts'
 
 export interface Rival {
   readonly name: string
+  /** What a program says it is; null for what runs in this process. */
+  readonly version: string | null
   /** Opens it in front of the upstream at this port. */
   open(upstream: number): Promise<Opened>
 }
@@ -21,15 +24,20 @@ export interface Opened extends AsyncDisposable {
   readonly port: number
 }
 
-/** Postern first; nginx and HAProxy only where they are installed. */
-export function rivals(): readonly Rival[] {
-  return [
-    { name: 'Postern', open: openPostern },
-    { name: 'node:http', open: openNode },
-    { name: 'http-proxy-3', open: openHttpProxy },
-    ...(isInstalled('nginx') ? [{ name: 'nginx', open: openNginx }] : []),
-    ...(isInstalled('haproxy') ? [{ name: 'HAProxy', open: openHaproxy }] : []),
+/** Postern first; nginx and HAProxy only where they are installed: `missing` has the names of those that are not. */
+export function rivals(): { readonly here: readonly Rival[]; readonly missing: readonly string[] } {
+  const programs = [
+    { name: 'nginx', path: pathOf('nginx'), open: openNginx },
+    { name: 'HAProxy', path: pathOf('haproxy'), open: openHaproxy },
   ]
+  const here: Rival[] = [
+    { name: 'Postern', version: null, open: openPostern },
+    { name: 'node:http', version: null, open: openNode },
+    { name: 'http-proxy-3', version: null, open: openHttpProxy },
+  ]
+  for (const { name, path, open } of programs)
+    if (path !== null) here.push({ name, version: versionOf(path), open: (upstream) => open(path, upstream) })
+  return { here, missing: programs.filter(({ path }) => path === null).map(({ name }) => name) }
 }
 
 async function openPostern(upstream: number): Promise<Opened> {
@@ -37,20 +45,8 @@ async function openPostern(upstream: number): Promise<Opened> {
   return { port: portOf(gw), [Symbol.asyncDispose]: () => gw[Symbol.asyncDispose]() }
 }
 
-/** What one writes in ten minutes: a server, a client, and everything that came handed on. */
 async function openNode(upstream: number): Promise<Opened> {
-  const agent = new Agent({ keepAlive: true })
-  const server = createServer((incoming, response) => {
-    const { method, url, headers } = incoming
-    const outgoing = request({ host: '127.0.0.1', port: upstream, method, path: url, headers, agent }, (answer) => {
-      response.writeHead(answer.statusCode!, answer.headers) // an answer of a client has one
-      answer.pipe(response)
-      answer.on('close', () => answer.complete || response.destroy())
-    })
-    outgoing.on('error', () => (response.headersSent ? response.destroy() : response.writeHead(502).end()))
-    response.on('close', () => outgoing.destroy())
-    incoming.pipe(outgoing)
-  })
+  const { server, agent } = plainProxy(upstream)
   return listening(server, () => agent.destroy())
 }
 
@@ -79,40 +75,59 @@ async function listening(server: Server, close: () => void): Promise<Opened> {
   }
 }
 
-const openNginx = (upstream: number): Promise<Opened> =>
-  openProgram('nginx', (port, folder) => {
-    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-      (kind) => `${kind}_temp_path ${folder}/${kind};`,
-    )
-    const file = `daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log; events {}
-      http { access_log off; ${temporary.join(' ')}
-        server { listen 127.0.0.1:${port};
-          location / { proxy_pass http://127.0.0.1:${upstream}; proxy_http_version 1.1; proxy_set_header Connection ""; } } }`
-    return { file, options: (path) => ['-p', folder, '-c', path] }
-  })
-
-const openHaproxy = (upstream: number): Promise<Opened> =>
-  openProgram('haproxy', (port) => {
-    const file = `defaults
+/**
+ * The configurations of the page, at this port of the rival and this one of the upstream: what somebody writes who wants a reverse proxy
+ * with connections that are kept, and time limits near those that Postern is given here. Everything else is as it comes.
+ */
+export const configurations: Readonly<Record<'nginx' | 'haproxy', (port: number, upstream: number) => string>> = {
+  nginx: (port, upstream) => `http {
+  upstream one { server 127.0.0.1:${upstream}; keepalive 8; }
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass http://one;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_read_timeout 500ms;
+    }
+  }
+}
+`,
+  haproxy: (port, upstream) => `defaults
   mode http
-  timeout connect 2s
+  timeout connect 1s
   timeout client 5s
-  timeout server 5s
+  timeout server 500ms
 frontend in
   bind 127.0.0.1:${port}
   default_backend out
 backend out
   server one 127.0.0.1:${upstream}
-`
-    return { file, options: (path) => ['-f', path, '-db'] }
+`,
+}
+
+/** What nginx needs beside, so that it keeps to its folder and runs as whoever runs it. */
+const openNginx = (program: string, upstream: number): Promise<Opened> =>
+  openProgram(program, (port, folder) => {
+    const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder};`)
+    const here = `access_log off; ${places.join(' ')}`
+    const file = configurations.nginx(port, upstream).replace('http {', `http { ${here}`)
+    const around = `daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log; events {}`
+    return { file: `${around}\n${file}`, options: (path) => ['-p', folder, '-c', path] }
   })
+
+const openHaproxy = (program: string, upstream: number): Promise<Opened> =>
+  openProgram(program, (port) => ({
+    file: configurations.haproxy(port, upstream),
+    options: (path) => ['-f', path, '-db'],
+  }))
 
 /** Writes the configuration, starts the program, and waits until it listens. */
 async function openProgram(
   program: string,
   configure: (port: number, folder: string) => { file: string; options: (path: string) => string[] },
 ): Promise<Opened> {
-  const folder = await mkdtemp(join(tmpdir(), `postern-${program}-`))
+  const folder = await mkdtemp(join(tmpdir(), `postern-${basename(program)}-`))
   const port = await freePort()
   const path = join(folder, 'conf')
   const { file, options } = configure(port, folder)
@@ -134,15 +149,15 @@ async function openProgram(
   }
 }
 
-function isInstalled(program: string): boolean {
-  return `${process.env.PATH ?? ''}${delimiter}/usr/sbin`.split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program))
-      return true
-    } catch {
-      return false
-    }
-  })
+/** Where a program is; null: nowhere. Debian keeps servers where only root looks. */
+function pathOf(program: string): string | null {
+  const paths = `${process.env.PATH ?? ''}${delimiter}/usr/sbin`.split(delimiter).map((folder) => join(folder, program))
+  return paths.find((path) => existsSync(path)) ?? null
+}
+
+function versionOf(program: string): string {
+  const { stdout, stderr } = spawnSync(program, ['-v'], { encoding: 'utf8' })
+  return /\d+(?:\.\d+)+/.exec(stdout + stderr)?.[0] ?? 'of no version'
 }
 
 async function freePort(): Promise<number> {

@@ -175,13 +175,23 @@ function differenceOf(request: ParsedRequest | undefined, expected: Forwarded): 
   if (line !== expected.line) return `passed on as ${line.slice(0, 60)} instead of ${expected.line.slice(0, 60)}`
   if (request.body !== expected.body) return `passed on with the body ${JSON.stringify(request.body.slice(0, 60))}`
   const wanted = new Set(expected.headers)
-  const sent = request.headers
+  const sent = joined(request.headers)
     .filter(([name]) => !framing.test(name) || [...wanted].some((header) => header.startsWith(`${name}:`)))
     .map(([name, value]) => `${name}: ${value}`)
   const more = sent.find((header) => !wanted.has(header))
   if (more !== undefined) return `passed on with the header ${JSON.stringify(more.slice(0, 60))}`
   const missing = expected.headers.find((header) => !sent.includes(header))
   return missing === undefined ? null : `passed on without the header ${JSON.stringify(missing.slice(0, 60))}`
+}
+
+/** Lines of one name are one list to whoever reads them (RFC 9110 §5.3; cookies: RFC 6265 §5.4), so it does not matter which is sent. */
+function joined(headers: ParsedRequest['headers']): [name: string, value: string][] {
+  const values = new Map<string, string>()
+  for (const [name, value] of headers) {
+    const before = values.get(name)
+    values.set(name, before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ', '}${value}`)
+  }
+  return [...values]
 }
 
 function methodOf({ send }: HttpCase, at: number): string {

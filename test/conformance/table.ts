@@ -1,8 +1,9 @@
 /**
- * Writes `docs/conformance.md`: every case of both tables with the verdict of each server that is here.
- * `node test/conformance/table.ts`; with `--check` nothing is written, and it fails where Postern does not meet a case.
+ * Writes `docs/conformance.md`: every case of both tables with the verdict of each server. `npm run conformance` needs all of
+ * them, so that no column of the page gets lost; with `--check` nothing is written, servers that are not installed are left out, and it
+ * fails where Postern does not meet a case, or the page has other numbers than were found.
  */
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import type { HttpCase } from './http-case.ts'
 import { httpCases } from './http-cases.ts'
 import { handshakeAnswers } from './handshake-answers.ts'
@@ -11,7 +12,7 @@ import { handshakeCases } from './handshake-cases.ts'
 import { handshakeRivals } from './handshake-rivals.ts'
 import { playHandshake, playUpgrade, type Found } from './handshake-runner.ts'
 import { countingUpstream, sayingUpstream } from './handshake-upstream.ts'
-import { type Opened, type Rival, rivals } from './http-rivals.ts'
+import { configurations, type Opened, type Rival, rivals } from './http-rivals.ts'
 import { playCase, type Verdict } from './http-runner.ts'
 import { recordingUpstream } from './http-upstream.ts'
 import type { UpstreamCase } from './upstream-case.ts'
@@ -21,6 +22,7 @@ import { hostileUpstream, playAnswer } from './upstream-runner.ts'
 /** What one server made of the cases, by name. */
 interface Column {
   readonly name: string
+  readonly version: string | null
   readonly requests: ReadonlyMap<string, Cell>
   readonly answers: ReadonlyMap<string, Cell>
 }
@@ -60,14 +62,30 @@ process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
   process.exit(1)
 })
 
+const file = new URL('../../docs/conformance.md', import.meta.url)
+const isCheck = process.argv.includes('--check')
+const { here, missing } = rivals()
+if (missing.length > 0 && !isCheck) {
+  process.stderr.write(
+    `install ${missing.join(' and ')}, or the page would lose what it says of them (or give --check)\n`,
+  )
+  process.exit(1)
+}
+
 const columns: Column[] = []
-for (const rival of rivals()) {
-  columns.push({ name: rival.name, requests: await playRequests(rival), answers: await playAnswers(rival) })
+for (const rival of here) {
+  const { name, version } = rival
+  columns.push({ name, version, requests: await playRequests(rival), answers: await playAnswers(rival) })
 }
 
 const shaken: Column[] = []
 for (const rival of handshakeRivals) {
-  shaken.push({ name: rival.name, requests: await playHandshakes(rival), answers: await playUpgrades(rival) })
+  shaken.push({
+    name: rival.name,
+    version: null,
+    requests: await playHandshakes(rival),
+    answers: await playUpgrades(rival),
+  })
 }
 
 const postern = columns[0]!
@@ -78,8 +96,25 @@ const known = new Set(todo.map(([name]) => name))
 const all = [...postern.requests, ...postern.answers, ...shaken[0]!.requests, ...shaken[0]!.answers]
 const failed = all.filter(([name, { isGood }]) => !isGood && !known.has(name))
 for (const [name, { word }] of failed) process.stderr.write(`not met: ${name} (${word})\n`)
-if (process.argv.includes('--check')) process.exitCode = failed.length > 0 ? 1 : 0
-else await writeFile(new URL('../../docs/conformance.md', import.meta.url), page())
+if (isCheck) {
+  const stale = staleIn(await readFile(file, 'utf8'))
+  for (const line of stale) process.stderr.write(`docs/conformance.md is stale: ${line}\n`)
+  process.exitCode = failed.length + stale.length > 0 ? 1 : 0
+} else await writeFile(file, page())
+
+/** Lines of Postern's numbers that the page does not have. What others make of a case may hang on their version, and is only told. */
+function staleIn(written: string): string[] {
+  const numbersOf = ({ requests, answers }: Column) => [good(requests), unsafe(requests), good(answers)]
+  for (const column of columns)
+    process.stdout.write(`${column.name} ${column.version ?? ''}: ${numbersOf(column).join(', ')}\n`)
+  const [requests, unsafeOnes, answers] = numbersOf(postern)
+  const wanted = [
+    `| requests as they should be, of ${count(httpCases)} | ${requests} |`,
+    `| requests that sent the upstream what it should never see | ${unsafeOnes} |`,
+    `| answers contained, of ${count(answerCases)} | ${answers} |`,
+  ]
+  return wanted.filter((line) => !written.includes(line))
+}
 
 async function playRequests(rival: Rival): Promise<Map<string, Cell>> {
   await using upstream = await recordingUpstream()
@@ -155,18 +190,24 @@ function page(): string {
   return `# Conformance
 
 What Postern makes of ${count(httpCases)} requests and ${count(answerCases)} answers of upstreams, written byte by byte on raw sockets, beside other
-servers with the same upstream. This page is written by \`node test/conformance/table.ts\`, which needs nothing but the repository: it starts
-each server itself. nginx and HAProxy join where their programs are installed. \`npm test\` holds Postern to both tables; \`--check\` does the
-same for this script.
+servers with the same upstream. This page is written by \`npm run conformance\`, which starts each server itself, and needs nginx and HAProxy
+installed; with \`--check\` it leaves out what is not there and writes nothing. \`npm test\` holds Postern to both tables.
 
 The cases are data: \`test/conformance/http-cases-*.ts\` and \`upstream-cases.ts\`. Behind each server stands an upstream with a parser of its
 own, which takes only what every server reads alike; it sees what is passed on, and a second client sees whether the connection behind is
 still in step.
 
 A cell says what the client heard; **bold** where that, or what the upstream was sent, is not what the RFC or the table asks for. *node:http* is
-a proxy of fifteen lines on Node's own server and client (${process.version}), *http-proxy-3* the package with its defaults and a keep-alive agent. Where
-this table is stricter than the RFC (it refuses what a server may repair), bold is an opinion; where it says "not refused", "malformed" or
-"changed", another server behind may read something else than the one in front.
+a proxy of fifteen lines on Node's own server and client (${process.version}), *http-proxy-3* the package with its defaults and a keep-alive agent;
+${columns.flatMap(({ name, version }) => (version === null ? [] : [`*${name}* is ${version}`])).join(', ')}, configured as below. Where this table is stricter than the RFC (it refuses what a server may repair),
+bold is an opinion; where it says "not refused", "malformed" or "changed", another server behind may read something else than the one in front.
+
+nginx and HAProxy are not careless: part of what is bold is a choice that the RFC leaves to them. HAProxy passes on absolute targets, trailers,
+\`Expect\` and \`Upgrade\`, which the upstream here takes for malformed. nginx reads bare line feeds as ends of lines, leaves out lines that are no
+headers and names with underscores (Postern cannot: clients of AI APIs send \`session_id\`), drops trailers unread, and takes an answer without a
+head for one of HTTP/0.9. Where one of them was stricter Postern has followed: an encoded NUL in the path (RFC 3986 §7.3), an empty Host
+(RFC 9110 §4.2.1), and 505 for HTTP/3.0 (RFC 9110 §15.6.6). It does not follow where the RFC says otherwise: tabs around a length are white space,
+and an absolute target needs no path.
 
 | | ${columns.map(({ name }) => name).join(' | ')} |
 |---|${columns.map(() => '--:').join('|')}|
@@ -174,7 +215,15 @@ this table is stricter than the RFC (it refuses what a server may repair), bold 
 | requests that sent the upstream what it should never see | ${columns.map(({ requests }) => unsafe(requests)).join(' | ')} |
 | answers contained, of ${count(answerCases)} | ${columns.map(({ answers }) => good(answers)).join(' | ')} |
 
-${todo.length > 0 ? `Not met yet: ${[...new Set(todo.map(([, why]) => why))].join('; ')}.\n\n` : ''}## Requests
+${todo.length > 0 ? `Not met yet: ${[...new Set(todo.map(([, why]) => why))].join('; ')}.\n\n` : ''}### The servers beside
+
+\`\`\`nginx
+${configurations.nginx(8080, 9000)}\`\`\`
+
+\`\`\`haproxy
+${configurations.haproxy(8080, 9000)}\`\`\`
+
+## Requests
 
 ${tables(columns, httpCases, ({ requests }) => requests)}
 ## Answers

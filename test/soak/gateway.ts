@@ -35,6 +35,11 @@ export class SoakedGateway implements AsyncDisposable {
     this.folder = folder
   }
 
+  /** Of the process that runs. */
+  get pid(): number {
+    return this.#living().pid! // it was started
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.port}`
   }
