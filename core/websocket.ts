@@ -1,10 +1,11 @@
 /** WebSocket clients: every socket that came of an upgrade, from the handshake's answer to its end. */
-import { validateHeaderName, validateHeaderValue, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { WebSocketServer, type ServerOptions } from 'ws'
 import type { Settings } from './config/schema.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
+import { http } from './http.ts'
 import type { AnswerHead, Headers } from './plugin.ts'
 import { ReplayBudget } from './turn-conversation.ts'
 import { TurnSocket } from './turn-socket.ts'
@@ -144,8 +145,8 @@ function linesOf(headers: Headers): string[] {
   return Object.entries(headers).flatMap(([name, value]) =>
     [value ?? []].flat().flatMap((one) => {
       try {
-        validateHeaderName(name)
-        validateHeaderValue(name, one)
+        http.validateHeaderName(name)
+        http.validateHeaderValue(name, one)
         return `${name}: ${one}`
       } catch {
         return []
