@@ -6,7 +6,7 @@ import type { PluginSource } from './config/load.ts'
 import { UnusablePlugin } from './config/plugins.ts'
 import { contractProblem } from './contract.ts'
 import type { Plugin } from './plugin.ts'
-import { specifierIn, stamped } from './plugins-resolve.ts'
+import { leadHome, specifierIn, stamped } from './plugins-resolve.ts'
 
 const builtIn = fileURLToPath(new URL('../plugins/', import.meta.url))
 
@@ -30,6 +30,9 @@ export const pluginSource: PluginSource = {
 
 /** What stands for the module in an import. */
 function locate(name: string, folder: string): string {
+  const own = entryOf(join(builtIn, name))
+  if (own && pluginSource.names.includes(name)) return pathToFileURL(own).href
+  leadHome()
   if (name.startsWith('.')) {
     const place = resolve(folder, name)
     const entry = entryOf(place)
@@ -37,8 +40,6 @@ function locate(name: string, folder: string): string {
     // A file that is named itself may lie beside anything: nothing but itself is looked at.
     return entry ? latest(entry, () => lastChange(place)) : latest(place, () => changeOf(place))
   }
-  const own = entryOf(join(builtIn, name))
-  if (own && pluginSource.names.includes(name)) return pathToFileURL(own).href
   if (name.includes('/')) return specifierIn(resolve(folder), name)
   throw new Error(`there is no plugin "${name}"`)
 }
