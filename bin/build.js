@@ -35,6 +35,7 @@ const { metafile } = await build({
   alias: Object.fromEntries(publicModules.map((name) => [`postern/${name}`, `./core/${name}.ts`])),
   // Native bindings that nobody installs.
   external: ['pg-native'],
+  plugins: [{ name: 'later', setup: loadLater }],
   // http-proxy-3 finds its passes by the names of their functions.
   keepNames: true,
   minifySyntax: true,
@@ -93,6 +94,16 @@ const bytes = Object.values(metafile.outputs).reduce((sum, { bytes: size }) => s
 process.stdout.write(
   `dist: ${Object.keys(metafile.outputs).length} files of JavaScript, ${(bytes / 2 ** 20).toFixed(2)} MiB, ${bill.length} packages\n`,
 )
+
+/** http-proxy-3 can listen by HTTP/2, which nobody asks of it here: 2 MiB and 4 ms for whoever starts. */
+function loadLater({ onResolve, onLoad }) {
+  onResolve({ filter: /^node:http2$/ }, ({ importer }) =>
+    importer.includes('http-proxy-3') ? { path: 'http2', namespace: 'later' } : undefined,
+  )
+  onLoad({ filter: /.*/, namespace: 'later' }, () => ({
+    contents: "exports.createSecureServer = (...words) => require('node:http2').createSecureServer(...words)",
+  }))
+}
 
 /** What a plugin reads at run time: everything in its folder that is neither code nor words for people. */
 function copyAssets(folder) {
