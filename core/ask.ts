@@ -3,6 +3,7 @@ import { overlayOf } from './body/body.ts'
 import { streamBody } from './body/read.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Body, Failure, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
+import type * as TurnRequest from './turn-request.ts'
 import { Attempt, type Answering } from './upstream/attempt.ts'
 import { DialError } from './upstream/dial-errors.ts'
 import { requestHeaders } from './upstream/headers.ts'
@@ -78,7 +79,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
 }
 
 /** Loaded for the first request that is one. */
-let turns: Promise<typeof import('./turn-request.ts')> | null = null
+let turns: Promise<typeof TurnRequest> | null = null
 
 /** Whether the upstream wants the request as a turn over WebSocket, and the API has a message for it. */
 function isTurn({ facts, body }: LiveExchange, upstream: Upstream, target: Target): boolean {

@@ -1,6 +1,7 @@
 /** What a value does against a schema, one mistake at a time, without the echo. */
 import type { ErrorObject } from 'ajv/dist/2020.js'
 import type { JSONSchema } from 'json-schema-to-ts'
+import type * as Compilers from './ajv.ts'
 import type { Path } from './document.ts'
 import { holds, isPlain } from './plain.ts'
 
@@ -56,10 +57,10 @@ export async function ready(schema: JSONSchema): Promise<void> {
   if (!isPlain(schema)) await compilers()
 }
 
-let loaded: typeof import('./ajv.ts') | null = null
+let loaded: typeof Compilers | null = null
 
 /** 40 ms and 10 MiB, and then 5–20 ms for each schema: not for a configuration that is right. */
-async function compilers(): Promise<typeof import('./ajv.ts')> {
+async function compilers(): Promise<typeof Compilers> {
   return (loaded ??= await import('./ajv.ts'))
 }
 

@@ -77,7 +77,7 @@ describe('a schema is not plain', () => {
     { allOf: [{ type: 'string' }] },
     { type: 'object', properties: { valueOf: true } },
     { type: 'object', required: ['constructor'] },
-    { if: { type: 'string' }, then: { const: 'a' } },
+    { if: { type: 'string' }, else: { const: 3 } },
     { type: 'object', properties: { a: { type: 'array', items: { type: 'array', uniqueItems: true } } } },
   ]
   for (const schema of more)

@@ -48,7 +48,8 @@ const types: Readonly<Record<string, (value: unknown) => boolean>> = {
 function textHolds({ format, pattern, minLength = 0, maxLength = Infinity }: Shape, text: string): boolean {
   if (format !== undefined && !formats[format]!.test(text)) return false
   if (pattern !== undefined && !new RegExp(pattern, 'u').test(text)) return false
-  const { length } = [...text]
+  // JSON Schema counts characters, not the halves of those beyond the first plane.
+  const { length } = Array.from(text)
   return length >= minLength && length <= maxLength
 }
 
@@ -81,7 +82,7 @@ interface Keyword {
   readonly isWell: (argument: unknown) => boolean
 }
 
-const isText = (argument: unknown) => typeof argument === 'string'
+const isText = (argument: unknown): argument is string => typeof argument === 'string'
 const isNumber = (argument: unknown) => Number.isFinite(argument)
 const isCount = (argument: unknown) => Number.isInteger(argument) && Number(argument) >= 0
 const isChoice = (argument: unknown) => argument === null || ['string', 'number', 'boolean'].includes(typeof argument)
@@ -102,7 +103,7 @@ const keywords: Readonly<Record<string, Keyword>> = {
   const: { isWell: isChoice },
   anyOf: { isWell: some(isSchema) },
   oneOf: { isWell: some(isSchema) },
-  format: { of: 'string', isWell: (name) => isText(name) && Object.hasOwn(formats, String(name)) },
+  format: { of: 'string', isWell: (name) => isText(name) && Object.hasOwn(formats, name) },
   pattern: { of: 'string', isWell: isPattern },
   minLength: { of: 'string', isWell: isCount },
   maxLength: { of: 'string', isWell: isCount },
@@ -154,7 +155,7 @@ function isProperty([key, schema]: [string, unknown]): boolean {
 
 function isPattern(text: unknown): boolean {
   try {
-    return typeof text === 'string' && new RegExp(text, 'u') !== null
+    return typeof text === 'string' && Boolean(new RegExp(text, 'u'))
   } catch {
     return false
   }
