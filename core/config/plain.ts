@@ -136,8 +136,7 @@ function looksPlain(schema: JSONSchema, around: readonly string[] | null): boole
   const inner = [schema.items ?? [], schema.additionalProperties ?? [], Object.values(schema.properties ?? {})].flat()
   const same = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])]
   return (
-    inner.every((part) => looksPlain(part as JSONSchema, around && [])) && // a keyword that is well has schemas in it
-    same.every((part) => looksPlain(part, around && known))
+    inner.every((part) => looksPlain(part, around && [])) && same.every((part) => looksPlain(part, around && known))
   )
 }
 
