@@ -59,7 +59,7 @@ export async function ready(schema: JSONSchema): Promise<void> {
 
 let loaded: typeof Compilers | null = null
 
-/** 40 ms and 10 MiB, and then 5–20 ms for each schema: not for a configuration that is right. */
+/** 40 ms and 10 MiB, and then code that is compiled for each schema: not for a configuration that is right. */
 async function compilers(): Promise<typeof Compilers> {
   return (loaded ??= await import('./ajv.ts'))
 }
