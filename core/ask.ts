@@ -3,11 +3,12 @@ import { overlayOf } from './body/body.ts'
 import { streamBody } from './body/read.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Body, Failure, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
-import { askAsTurn, isTurn } from './turn-request.ts'
+import type * as TurnRequest from './turn-request.ts'
 import { Attempt, type Answering } from './upstream/attempt.ts'
 import { DialError } from './upstream/dial-errors.ts'
 import { requestHeaders } from './upstream/headers.ts'
 import { withoutKey } from './upstream/key-mask.ts'
+import type { Target } from './upstream/upstreams.ts'
 
 /** What the client is given: a reply of the gateway's own, or an upstream's result and the attempt that has its bytes. */
 export type Answer =
@@ -56,6 +57,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
     return { kind: 'answer', result: withoutKey(await resultOf(exchange, attempt), headers), attempt }
   }
   if (isTurn(exchange, upstream, target)) {
+    const { askAsTurn } = await (turns ??= import('./turn-request.ts'))
     const attempt = await askAsTurn(exchange, outgoing, target, watch)
     exchange.asked = attempt
     if (attempt) return { kind: 'answer', result: withoutKey(await resultOf(exchange, attempt), headers), attempt }
@@ -74,6 +76,15 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
   if (exchange.attempt > 1) exchange.response.setMaxListeners(64)
   connections.send(request, exchange.response, attempt)
   return { kind: 'answer', result: withoutKey(await resultOf(exchange, attempt), headers), attempt }
+}
+
+/** Loaded for the first request that is one. */
+let turns: Promise<typeof TurnRequest> | null = null
+
+/** Whether the upstream wants the request as a turn over WebSocket, and the API has a message for it. */
+function isTurn({ facts, body }: LiveExchange, upstream: Upstream, target: Target): boolean {
+  if (upstream.websocket !== 'always' || facts.claim?.turn !== true || body.kind !== 'json') return false
+  return performance.now() >= target.websockets.absentUntil
 }
 
 /** What only an operator can put right is told to the log, though another upstream may serve the exchange. */

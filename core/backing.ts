@@ -1,5 +1,5 @@
 /** What plugins stand on: the store, the database, who may call, where exchanges can be sent. */
-import { openAccess, type Access } from './access/access.ts'
+import type { Access } from './access/access.ts'
 import type { Config } from './config/load.ts'
 import type { Settings } from './config/schema.ts'
 import type { Database } from './database/database.ts'
@@ -62,12 +62,14 @@ export async function openBacking(
     database,
     upstreams,
     access: () =>
-      (access ??= openAccess(
-        config.keys,
-        { store, database },
-        (open, close) => take('access', `access ${setting}`, open, close),
-        log,
-        metrics,
+      (access ??= import('./access/access.ts').then(({ openAccess }) =>
+        openAccess(
+          config.keys,
+          { store, database },
+          (open, close) => take('access', `access ${setting}`, open, close),
+          log,
+          metrics,
+        ),
       )),
     groups: () => [
       {

@@ -1,11 +1,12 @@
 /** An HTTP server and where it listens: in the clear, or with TLS whose certificate can be replaced while it runs. */
-import { createServer, type Server as HttpServer, type ServerOptions } from 'node:http'
+import type { Server as HttpServer, ServerOptions } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions, Server as TlsServer } from 'node:tls'
 import { parseListen } from './config/formats.ts'
 import type { Config } from './config/load.ts'
 import type { ListenerTls } from './config/tls.ts'
+import { http } from './http.ts'
 
 /** How long a client may take for its TLS handshake, in ms. */
 const handshakeTimeout = 10_000
@@ -19,7 +20,7 @@ export class Listener {
 
   constructor(options: ServerOptions, tls: ListenerTls | undefined) {
     if (tls === undefined) {
-      this.http = createServer(options)
+      this.http = http.createServer(options)
       this.#tls = null
       return
     }

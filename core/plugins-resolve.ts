@@ -6,6 +6,24 @@ import * as modules from 'node:module'
 import { extname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
+/**
+ * From now on imports are resolved so. Built-in plugins need none of it, and each module that is loaded takes longer afterwards: called
+ * for the first plugin from elsewhere.
+ */
+export function leadHome(): void {
+  if (leads) return
+  leads = true
+  // Node 22.15 and 23.5 brought the synchronous kind; before them hooks live on a thread of their own.
+  if ('registerHooks' in modules) {
+    modules.registerHooks({ resolve: resolver(own) as modules.ResolveHookSync }) // never a promise: next is none there
+  } else {
+    const text = `export const resolve = (${String(resolver)})(${JSON.stringify(own)})`
+    ;(modules as { register(specifier: string): void }).register(`data:text/javascript,${encodeURIComponent(text)}`)
+  }
+}
+
+let leads = false
+
 /** A module, asked for by whoever has this name for it in this folder. */
 export function specifierIn(folder: string, name: string): string {
   return `postern-from:${JSON.stringify([pathToFileURL(`${folder}/gateway.yaml`).href, name])}`
@@ -50,11 +68,3 @@ const own = Object.fromEntries(
     new URL(`./${name}${here}`, import.meta.url).href,
   ]),
 )
-
-// Node 22.15 and 23.5 brought the synchronous kind; before them hooks live on a thread of their own.
-if ('registerHooks' in modules) {
-  modules.registerHooks({ resolve: resolver(own) as modules.ResolveHookSync }) // never a promise: next is none there
-} else {
-  const text = `export const resolve = (${String(resolver)})(${JSON.stringify(own)})`
-  ;(modules as { register(specifier: string): void }).register(`data:text/javascript,${encodeURIComponent(text)}`)
-}

@@ -6,15 +6,18 @@ import type { PluginSource } from './config/load.ts'
 import { UnusablePlugin } from './config/plugins.ts'
 import { contractProblem } from './contract.ts'
 import type { Plugin } from './plugin.ts'
-import { specifierIn, stamped } from './plugins-resolve.ts'
+import { leadHome, specifierIn, stamped } from './plugins-resolve.ts'
 
 const builtIn = fileURLToPath(new URL('../plugins/', import.meta.url))
 
+const folders = readdirSync(builtIn)
+
 /** A bare name is built in; `./path` is a folder or file beside gateway.yaml; `@scope/name` and `name/part` are packages. */
 export const pluginSource: PluginSource = {
-  names: readdirSync(builtIn, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && entryOf(join(builtIn, entry.name)) !== null)
-    .map((entry) => entry.name),
+  // For whoever has misspelt one: until then no folder is looked into but those of the list.
+  get names() {
+    return folders.filter((name) => entryOf(join(builtIn, name)) !== null)
+  },
   async load(name, folder) {
     const module: unknown = await read(name, locate(name, folder))
     const plugin = (module as { default?: unknown }).default
@@ -30,6 +33,9 @@ export const pluginSource: PluginSource = {
 
 /** What stands for the module in an import. */
 function locate(name: string, folder: string): string {
+  const own = folders.includes(name) ? entryOf(join(builtIn, name)) : null
+  if (own) return pathToFileURL(own).href
+  leadHome()
   if (name.startsWith('.')) {
     const place = resolve(folder, name)
     const entry = entryOf(place)
@@ -37,8 +43,6 @@ function locate(name: string, folder: string): string {
     // A file that is named itself may lie beside anything: nothing but itself is looked at.
     return entry ? latest(entry, () => lastChange(place)) : latest(place, () => changeOf(place))
   }
-  const own = entryOf(join(builtIn, name))
-  if (own && pluginSource.names.includes(name)) return pathToFileURL(own).href
   if (name.includes('/')) return specifierIn(resolve(folder), name)
   throw new Error(`there is no plugin "${name}"`)
 }

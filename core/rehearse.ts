@@ -1,10 +1,10 @@
 /** An exchange without a client and without an upstream: what the plugins make of a request, up to where it would be sent. */
-import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { overlayOf } from './body/body.ts'
 import { takeBody } from './body/take.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
+import { http } from './http.ts'
 import type { Outgoing, Reply, Retry, Upstream } from './plugin.ts'
 import type { AskedFor } from './testing/surface.ts'
 import { parseTarget } from './target.ts'
@@ -30,7 +30,7 @@ export function enter(gateway: Gateway, asked: AskedFor): LiveExchange {
   const { method = asked.body === undefined ? 'GET' : 'POST', path, headers = {}, body, client = '127.0.0.1' } = asked
   const target = parseTarget(path, undefined)
   if (!target) throw new Error(`${JSON.stringify(path)} is no path that a gateway passes on`)
-  const request = new IncomingMessage(new Socket())
+  const request = new http.IncomingMessage(new Socket())
   const bytes = body === undefined ? null : Buffer.from(body)
   Object.assign(request, { method, url: path })
   request.headers = {
@@ -40,7 +40,7 @@ export function enter(gateway: Gateway, asked: AskedFor): LiveExchange {
   }
   if (bytes) request.push(bytes)
   request.push(null)
-  return gateway.enter({ request, response: new ServerResponse(request), id: 'rehearsal', client, ...target })
+  return gateway.enter({ request, response: new http.ServerResponse(request), id: 'rehearsal', client, ...target })
 }
 
 /**

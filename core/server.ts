@@ -14,7 +14,7 @@ import { refuse } from './reply.ts'
 import { methodRefused, refusalOfHead } from './strict.ts'
 import { parseTarget } from './target.ts'
 import type { SocketBook } from './websocket-book.ts'
-import { asksForWebSocket, ClientSockets } from './websocket.ts'
+import { asksForWebSocket, WebSocketClients } from './websocket-clients.ts'
 
 /** How long an exchange that was ended has to tell its client, in ms, and a connection that was broken to be gone. */
 const leaving = 1000
@@ -27,7 +27,7 @@ export class Server {
   #gateway: Gateway
   #trusted: AddressSet
   #draining = false
-  readonly #sockets = new ClientSockets(() => this.#gateway)
+  readonly #sockets = new WebSocketClients(() => this.#gateway)
 
   constructor(gateway: Gateway) {
     this.#gateway = gateway
@@ -138,11 +138,12 @@ export class Server {
 
   /** Until it is accepted an upgrade is answered as any other request. */
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const upgrade = this.#sockets.meet(request, socket, head)
-    this.#clients.arrive(request, upgrade.response, () => {
-      upgrade.begin()
-      this.#take(request, upgrade.response, upgrade)
-    })
+    this.#sockets.meet(request, socket, head, (upgrade) =>
+      this.#clients.arrive(request, upgrade.response, () => {
+        upgrade.begin()
+        this.#take(request, upgrade.response, upgrade)
+      }),
+    )
   }
 
   /** Requests of one connection are taken one after the other. */

@@ -1,5 +1,4 @@
 /** One running Postern: the listener, the admin listener, the watched file, and the gateways that come and go. */
-import { openAdmin } from './admin.ts'
 import { loadConfig, type Config, type FileHashes, type PluginSource } from './config/load.ts'
 import { ConfigError, render, type Problem } from './config/problems.ts'
 import { needsRestart } from './config/restart.ts'
@@ -104,6 +103,7 @@ export class Sidecar {
     const { admin } = this.server.gateway.config.settings
     this.url = await this.server.listen()
     if (admin) {
+      const { openAdmin } = await import('./admin.ts')
       const { url, listener } = await openAdmin(this, admin.listen)
       this.adminUrl = url
       this.#admin = listener

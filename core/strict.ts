@@ -1,7 +1,8 @@
 /** Which requests are refused before they become exchanges, because two servers could read them differently or they are too much. */
-import { STATUS_CODES, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Settings } from './config/schema.ts'
 import { fault } from './errors.ts'
+import { http } from './http.ts'
 import { refuse, type Refusal } from './reply.ts'
 import { isHost } from './target.ts'
 
@@ -72,7 +73,7 @@ export function plainAnswer({ status, code, message, headers }: Refusal, method 
   const body = JSON.stringify({ error: { type: 'invalid_request_error', code, message } })
   const more = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`)
   return (
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${more.join('')}content-type: application/json\r\n` +
+    `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${more.join('')}content-type: application/json\r\n` +
     `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${method === 'HEAD' ? '' : body}`
   )
 }

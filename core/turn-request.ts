@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { overlayOf } from './body/body.ts'
 import type { LiveExchange } from './exchange.ts'
-import type { Headers, Outgoing, Upstream } from './plugin.ts'
+import type { Headers, Outgoing } from './plugin.ts'
 import type { RequestDialect, WebSocketDialect } from './provider.ts'
 import { DocumentAnswer, StreamAnswer } from './turn-answer.ts'
 import type { Continuity, Wanting } from './turn-memory.ts'
@@ -12,12 +12,6 @@ import type { HeldPool, Target } from './upstream/upstreams.ts'
 import type { Lease } from './upstream/ws-member.ts'
 import type { WsPool } from './upstream/ws-pool.ts'
 import type { Asked } from './upstream/ws-waiter.ts'
-
-/** Whether the upstream wants it so, and the API has a message for it. */
-export function isTurn({ facts, body }: LiveExchange, upstream: Upstream, target: Target): boolean {
-  if (upstream.websocket !== 'always' || facts.claim?.turn !== true || body.kind !== 'json') return false
-  return performance.now() >= target.websockets.absentUntil
-}
 
 /** Null: it is asked by HTTP after all. */
 export async function askAsTurn(

@@ -1,5 +1,5 @@
 /** An upgrade as the far side of its exchange: answered as any request until it is accepted; a session or a tunnel from then on. */
-import { ServerResponse, type IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Answer, Switch } from './ask.ts'
 import { emptyBody } from './body/body.ts'
@@ -7,6 +7,7 @@ import type { FarSide } from './client.ts'
 import { sendReply } from './deliver.ts'
 import { fault, Refused } from './errors.ts'
 import type { LiveExchange } from './exchange.ts'
+import { http } from './http.ts'
 import type { Body, Headers, Outgoing } from './plugin.ts'
 import { refusalOfNetwork, render } from './refusal.ts'
 import { SessionRelay } from './session.ts'
@@ -35,7 +36,7 @@ export class Upgrade implements FarSide {
     this.request = request
     this.socket = socket
     this.head = head
-    this.response = new ServerResponse(request)
+    this.response = new http.ServerResponse(request)
     this.response.shouldKeepAlive = false
     socket.on('error', () => socket.destroy())
   }

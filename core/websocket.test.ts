@@ -7,20 +7,21 @@ import { WebSocket } from 'ws'
 import { connectPeer } from '../test/conformance/websocket-peer.ts'
 import { gateway } from '../test/harness.ts'
 import { handle } from './handle.ts'
-import { asksForWebSocket, ClientSockets } from './websocket.ts'
+import { asksForWebSocket, WebSocketClients } from './websocket-clients.ts'
 
 /** A listener whose sockets are looked after so often. */
 async function listener(ping: string) {
   const gw = await gateway({ plugins: ['openai'], websocket: { ping } })
   const current = () => gw.sidecar.server.gateway
-  const sockets = new ClientSockets(current)
+  const sockets = new WebSocketClients(current)
   const http = createServer({ shouldUpgradeCallback: asksForWebSocket }, (_request, response) => response.end('plain'))
   http.on('upgrade', (request, socket: Socket, head) => {
-    const upgrade = sockets.meet(request, socket, head)
-    upgrade.begin()
-    const { response } = upgrade
-    const path = request.url ?? ''
-    void handle(current().enter({ request, response, id: 'x', path, query: '', client: '::1', far: upgrade }))
+    sockets.meet(request, socket, head, (upgrade) => {
+      upgrade.begin()
+      const { response } = upgrade
+      const path = request.url ?? ''
+      void handle(current().enter({ request, response, id: 'x', path, query: '', client: '::1', far: upgrade }))
+    })
   })
   await once(http.listen(0, '127.0.0.1'), 'listening')
   return {

@@ -1,29 +1,22 @@
 /** WebSocket clients: every socket that came of an upgrade, from the handshake's answer to its end. */
-import { validateHeaderName, validateHeaderValue, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { WebSocketServer, type ServerOptions } from 'ws'
 import type { Settings } from './config/schema.ts'
 import type { LiveExchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
+import { http } from './http.ts'
 import type { AnswerHead, Headers } from './plugin.ts'
-import { ReplayBudget } from './turn-conversation.ts'
+import type { ReplayBudget } from './turn-conversation.ts'
 import { TurnSocket } from './turn-socket.ts'
 import { systemClock } from './upstream/ws-clock.ts'
 import { WsConnection } from './upstream/ws-connection.ts'
 import { acceptable, given as compression } from './upstream/ws-deflate.ts'
-import { SocketBook } from './websocket-book.ts'
+import type { SocketBook } from './websocket-book.ts'
 import { Upgrade } from './websocket-upgrade.ts'
 
 /** How long a client may take to answer a close frame, in ms. */
 const closeTimeout = 2000
-
-/**
- * Whether a request asks for WebSocket. Other upgrades (h2c) are no concern of ours: the request is served as it is. HTTP/1.0 has none
- * (RFC 9110 §7.8).
- */
-export function asksForWebSocket({ method, headers, httpVersionMinor }: IncomingMessage): boolean {
-  return method === 'GET' && httpVersionMinor > 0 && headers.upgrade?.toLowerCase() === 'websocket'
-}
 
 /** All WebSocket clients of a listener. */
 export class ClientSockets {
@@ -32,15 +25,17 @@ export class ClientSockets {
   readonly #turns = new Set<TurnSocket>()
   /** By the settings of the gateway that accepts: after a reload new connections are as the new ones say. */
   readonly #servers = new WeakMap<Settings['websocket'], WebSocketServer>()
+  readonly book: SocketBook
   /** What is remembered of conversations that are stored nowhere. */
-  readonly remembered = new ReplayBudget()
+  readonly #remembered: ReplayBudget
   #sweep: NodeJS.Timeout | null = null
   isDraining = false
-  readonly book = new SocketBook()
 
   /** `current` tells the gateway that exchanges enter. */
-  constructor(current: () => Gateway) {
+  constructor(current: () => Gateway, book: SocketBook, remembered: ReplayBudget) {
     this.#current = current
+    this.book = book
+    this.#remembered = remembered
   }
 
   /** An upgrade: the far side of its exchange. */
@@ -82,7 +77,7 @@ export class ClientSockets {
   }
 
   takeTurns(exchange: LiveExchange, connection: WsConnection): void {
-    const socket = new TurnSocket(connection, exchange, this.#current, this.remembered, {
+    const socket = new TurnSocket(connection, exchange, this.#current, this.#remembered, {
       onTurn: () => void this.book.turns++,
       onEnd: () => {
         this.#turns.delete(socket)
@@ -144,8 +139,8 @@ function linesOf(headers: Headers): string[] {
   return Object.entries(headers).flatMap(([name, value]) =>
     [value ?? []].flat().flatMap((one) => {
       try {
-        validateHeaderName(name)
-        validateHeaderValue(name, one)
+        http.validateHeaderName(name)
+        http.validateHeaderValue(name, one)
         return `${name}: ${one}`
       } catch {
         return []

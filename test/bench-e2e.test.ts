@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { bareWithModules } from './bench/e2e/begin.ts'
 import { cpuOf, described, otherLoad, residentOf } from './bench/e2e/machine.ts'
 import type { Figures, Told } from './bench/e2e/measure.ts'
 import { start } from './bench/e2e/processes.ts'
@@ -80,6 +81,15 @@ describe('a table', () => {
   test('tells start and idle memory where they were measured', () => {
     const text = tables({ ...report(), begun: [{ title: 'Postern', first: 412.3, cpu: 320, idle: 59.6 }] })
     assert.match(text, /\| Postern \| 412 \| 320 \| 60 \|/)
+  })
+
+  test('tells idle memory as a multiple of a bare server with the same packages', () => {
+    const begun = [
+      { title: bareWithModules, first: 100, cpu: 80, idle: 70 },
+      { title: 'Postern', first: 400, cpu: 300, idle: 77 },
+    ]
+    assert.match(tables({ ...report(), begun }), /\| Postern \| 400 \| 300 \| 77 \| 1\.10 \|/)
+    assert.match(tables({ ...report(), begun: begun.slice(1) }), /\| Postern \| 400 \| 300 \| 77 \|  \|/)
   })
 })
 

@@ -35,6 +35,12 @@ describe('imports', () => {
     }
   })
 
+  test('of node:http bring types alone: a value by name loads fetch, 10 MiB (core/http.ts)', () => {
+    const others = /^(core\/testing\/|plugins\/demo\/raw-client\.ts$|test\/)/
+    for (const path of sources.filter((path) => !isTest(path) && !others.test(path)))
+      assert.doesNotMatch(read(path), /^import (?!type )[^'\n]*'node:http'/m, path)
+  })
+
   const adapters: Readonly<Record<string, RegExp>> = {
     undici: /^core\/upstream\/undici-client\.ts$/,
     'http-proxy-3': /^core\/upstream\/transport\.ts$/,

@@ -1,8 +1,9 @@
 /** Asks the admin listener of a gateway that runs, where its gateway.yaml says it is and with the key that it says. */
 import { once } from 'node:events'
-import { request, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { parseListen } from '../config/formats.ts'
 import type { Config } from '../config/load.ts'
+import { http } from '../http.ts'
 
 export interface AdminAnswer {
   readonly status: number
@@ -21,7 +22,7 @@ export async function askAdmin({ settings }: Config, path: string, body?: object
     throw new Error(`admin.listen is ${admin.listen}: which port that is only the running process knows; name one`)
   const where = 'path' in place ? { socketPath: place.path } : { host: loopbackOf(place.host), port: place.port }
   const key = admin.key?.reveal() ?? ''
-  const asking = request({
+  const asking = http.request({
     ...where,
     path,
     method: body ? 'POST' : 'GET',

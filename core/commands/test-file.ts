@@ -136,19 +136,20 @@ export async function readTests(file: string): Promise<ReadTests> {
   // Nothing of it comes from elsewhere.
   const none = { written: new Map(), texts: new Map(), broken: new Set<never>(), contents: [] }
   const draft = { yaml, report, references: none }
-  const checked = check(draft, testSchema, [], { root: 'the file', prefix: '' })
+  const checked = await check(draft, testSchema, [], { root: 'the file', prefix: '' })
   if (!checked) return { ...nothing, yaml }
   const tests = checked.value as TestFile // as `check` has held it against its schema
-  const read = tests.tests.map(({ upstreams }, at) => {
-    const pairs = Object.entries(upstreams).map(([name, said]) => {
+  const answers: Map<string, readonly ScriptedAnswer[]>[] = []
+  for (const [at, { upstreams }] of tests.tests.entries()) {
+    const read = new Map<string, readonly ScriptedAnswer[]>()
+    for (const [name, said] of Object.entries(upstreams)) {
       const path = ['tests', at, 'upstreams', name]
-      const paths = Array.isArray(said) ? said.map((_, index) => [...path, index]) : [path]
-      return [
-        name,
-        paths.map((place) => check(draft, answerSchema, place, { root: name, prefix: name })?.value),
-      ] as const
-    })
-    return new Map(pairs as [string, ScriptedAnswer[]][]) // as above
-  })
-  return { tests: report.clean ? tests : null, yaml, report, answers: read }
+      const list: unknown[] = []
+      for (const place of Array.isArray(said) ? said.map((_, index) => [...path, index]) : [path])
+        list.push((await check(draft, answerSchema, place, { root: name, prefix: name }))?.value)
+      read.set(name, list as ScriptedAnswer[]) // as above
+    }
+    answers.push(read)
+  }
+  return { tests: report.clean ? tests : null, yaml, report, answers }
 }

@@ -24,19 +24,19 @@ export interface Subject {
 }
 
 /** Reports every mistake of the value at a path; an absent value is an empty map. Null where there was one. */
-export function check(
+export async function check(
   draft: Draft,
   schema: JSONSchema,
   path: Path,
   subject: Subject,
-): { readonly value: unknown } | null {
+): Promise<{ readonly value: unknown } | null> {
   const { yaml, report } = draft
   hideSecrets(yaml, report, yaml.node(path), schema)
   let value = valueAt(draft, schema, path)
-  let mistakes = findMistakes(schema, value)
+  let mistakes = await findMistakes(schema, value)
   if (takeAsTexts(draft, path, mistakes)) {
     value = valueAt(draft, schema, path)
-    mistakes = findMistakes(schema, value)
+    mistakes = await findMistakes(schema, value)
   }
   for (const mistake of meant(mistakes)) reportMistake(draft, mistake, path, subject)
   return mistakes.length === 0 ? { value: settle(schema, value) } : null

@@ -89,7 +89,7 @@ async function read(text: string, file: string, { report, files, ...options }: R
   const folder = dirname(resolve(file))
   const references = await resolveReferences(yaml, report, { env: options.env ?? process.env, folder, files })
   const draft: Draft = { yaml, references, report }
-  const core = check(draft, coreSchema, [], { root: 'the gateway', prefix: '' })
+  const core = await check(draft, coreSchema, [], { root: 'the gateway', prefix: '' })
   const items = await readPlugins(draft, options.plugins, folder)
   checkFacts(items, report)
   checkUpstreams(draft, items)

@@ -1,8 +1,9 @@
-/** The adapter to ajv: what a value does against a schema, one mistake at a time, without the echo. */
-import { Ajv2020, type ErrorObject, type Options, type ValidateFunction } from 'ajv/dist/2020.js'
+/** What a value does against a schema, one mistake at a time, without the echo. */
+import type { ErrorObject } from 'ajv/dist/2020.js'
 import type { JSONSchema } from 'json-schema-to-ts'
+import type * as Compilers from './ajv.ts'
 import type { Path } from './document.ts'
-import { formats } from './formats.ts'
+import { holds, isPlain } from './plain.ts'
 
 /** A schema that is no boolean. */
 export type Shape = Exclude<JSONSchema, boolean>
@@ -25,9 +26,14 @@ export interface Mistake {
   readonly message: string
 }
 
-/** Every mistake, the branches of an `anyOf` as well: what of them was meant is for `meant` to say. */
-export function findMistakes(schema: JSONSchema, value: unknown): readonly Branched[] {
-  const validate = compile(schema)
+/**
+ * Every mistake, the branches of an `anyOf` as well: what of them was meant is for `meant` to say. Rejects where the schema is none,
+ * with words for its author.
+ */
+export async function findMistakes(schema: JSONSchema, value: unknown): Promise<readonly Branched[]> {
+  if (isPlain(schema) && holds(schema, value)) return []
+  const { strict } = await compilers()
+  const validate = strict(schema)
   if (validate(value)) return []
   const errors = validate.errors ?? []
   // The inner half of a `propertyNames` mistake: the outer half names the key.
@@ -39,15 +45,23 @@ export interface Branched extends Mistake {
   readonly at: string
 }
 
-/** Whether a value satisfies a schema, which may be a part of another one. */
+/** Whether a value satisfies a schema, which may be a part of another one. Throws where that is not plain and was not made `ready`. */
 export function accepts(schema: JSONSchema, value: unknown): boolean {
-  // A part, such as `{ required: ['a'] }`, leaves to the schema around it what a whole one must say to be strict.
-  return compiledBy(lenient, schema)(value)
+  if (isPlain(schema, 'part')) return holds(schema, value)
+  if (!loaded) throw new TypeError('nobody has waited until this schema was ready')
+  return loaded.lenient(schema)(value)
 }
 
-/** Compiles a schema, each once. Throws where it is none, with words for its author. */
-function compile(schema: JSONSchema): ValidateFunction {
-  return compiledBy(strict, schema)
+/** Resolves when `accepts` can be asked about parts of a schema: `findMistakes` has seen to that for those it was given. */
+export async function ready(schema: JSONSchema): Promise<void> {
+  if (!isPlain(schema)) await compilers()
+}
+
+let loaded: typeof Compilers | null = null
+
+/** 40 ms and 10 MiB, and then code that is compiled for each schema: not for a configuration that is right. */
+async function compilers(): Promise<typeof Compilers> {
+  return (loaded ??= await import('./ajv.ts'))
 }
 
 /** Leaves of every `anyOf` and `oneOf` only the mistakes of the branch that was meant. */
@@ -64,42 +78,6 @@ export function meant(mistakes: readonly Branched[]): readonly Mistake[] {
   }
   // The `then` of an `if` makes its own mistakes; the keyword adds nothing to them.
   return left.filter((mistake) => mistake.keyword !== 'if')
-}
-
-const options: Options = {
-  allErrors: true,
-  verbose: true,
-  addUsedSchema: false,
-  formats: Object.fromEntries(
-    Object.entries(formats).map(([name, { test }]) => [
-      name,
-      { type: 'string', validate: (text: string) => test(text) },
-    ]),
-  ),
-  // Defaults are not ajv's: it ignores them inside of `anyOf`, refuses a default that does not fit its own pattern (an
-  // option that is '' unless given) and changes the value it is given. `settle` applies them.
-  useDefaults: false,
-}
-
-// `strictRequired` refuses `required` next to `anyOf`, which is how one says "a or b".
-const strict = compiler(new Ajv2020({ ...options, strict: true, strictRequired: false, allowUnionTypes: true }))
-// What it is given are parts of schemas that the strict one has taken: looking at them again took 30 ms of each start.
-const lenient = compiler(new Ajv2020({ ...options, strict: false, validateSchema: false }))
-
-interface Compiler {
-  readonly ajv: Ajv2020
-  readonly compiled: WeakMap<object, ValidateFunction>
-}
-
-function compiler(ajv: Ajv2020): Compiler {
-  return { ajv, compiled: new WeakMap() }
-}
-
-function compiledBy({ ajv, compiled }: Compiler, schema: JSONSchema): ValidateFunction {
-  if (typeof schema === 'boolean') return ajv.compile(schema)
-  const known = compiled.get(schema) ?? ajv.compile(schema)
-  compiled.set(schema, known)
-  return known
 }
 
 function branched(error: ErrorObject): Branched {

@@ -4,6 +4,7 @@ import type { Plugin } from '../plugin.ts'
 import type { Dialect, Provider } from '../provider.ts'
 import { check, isBroken, writtenAt, type Draft } from './check.ts'
 import type { Path } from './document.ts'
+import { ready } from './mistakes.ts'
 import { didYouMean } from './problems.ts'
 import { literal } from './sentences.ts'
 import { settle } from './settle.ts'
@@ -103,7 +104,7 @@ async function readItem(draft: Draft, named: Named, source: PluginSource, folder
   const failed = (plugin: Plugin | null): Item => ({ ...named, plugin, entry: null })
   const plugin = await load(draft, named, source, folder)
   if (!plugin) return failed(null)
-  const checked = checkOptions(draft, plugin, named)
+  const checked = await checkOptions(draft, plugin, named)
   if (!checked) return failed(plugin)
   try {
     const providers = plugin.mount?.(checked.value, await spokenBy(plugin, source, folder)) ?? []
@@ -125,6 +126,7 @@ async function spokenBy({ speaks = [] }: Plugin, source: PluginSource, folder: s
     speaks.map(async (name) => {
       const other = await source.load(name, folder)
       if (!other.mount) throw new Error(`it speaks as ${name} does, which is no provider`)
+      await ready(other.config)
       return other.mount(settle(other.config, {}), await spokenBy(other, source, folder)).map(({ dialect }) => dialect)
     }),
   )
@@ -132,13 +134,13 @@ async function spokenBy({ speaks = [] }: Plugin, source: PluginSource, folder: s
 }
 
 /** Null where the options are wrong, or their schema is. */
-function checkOptions(
+async function checkOptions(
   draft: Draft,
   plugin: Plugin,
   { called, offset, path }: Named,
-): { readonly value: unknown } | null {
+): Promise<{ readonly value: unknown } | null> {
   try {
-    return check(draft, closedSchema(plugin), path, { root: called, prefix: called })
+    return await check(draft, closedSchema(plugin), path, { root: called, prefix: called })
   } catch (error) {
     const message = `${called} has a schema that cannot be used: ${messageOf(error)}`
     draft.report.add(offset, message, 'This is for its author to repair', 'CONFIG_PLUGIN')

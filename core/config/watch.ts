@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { watch } from 'chokidar'
 import type { FileHashes } from './load.ts'
 
 export interface WatchOptions {
@@ -35,6 +34,8 @@ export async function watchConfig(
 ): Promise<Watch> {
   const { debounce = 150, poll = 15_000 } = options
   const path = resolve(file)
+  // A process that listens already: 8 ms that no first request waits for.
+  const { watch } = await import('chokidar')
   const eye = new Eye(path, onChange, debounce, await hashOf(path))
   // `raw` as well: chokidar keeps to itself what leaves the modification time as it was, such as `cp -p`.
   const watcher = watch(dirname(path), { depth: 0, ignoreInitial: true })

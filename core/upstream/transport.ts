@@ -2,10 +2,11 @@
  * How bytes reach an upstream: the one file that knows http-proxy-3. It is the frame; its `stream` pass is ours, and drives a client with
  * kept-alive connections: the gateway's own or undici's (see ARCHITECTURE.md, "Transport").
  */
-import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { createProxyServer } from 'http-proxy-3'
 import { holdLimit } from '../commit.ts'
+import { http } from '../http.ts'
 import type { Headers } from '../plugin.ts'
 import type { Tunnel } from '../tunnel.ts'
 import type { Settings } from '../config/schema.ts'
@@ -89,7 +90,7 @@ type TunnelOptions = {
 
 /** The frame asks an agent for its connection: this one has it already. */
 function handing(socket: Socket, { protocol }: URL): Agent {
-  const agent = new Agent()
+  const agent = new http.Agent()
   return Object.assign(agent, { protocol, createConnection: () => socket })
 }
 

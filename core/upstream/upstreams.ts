@@ -10,7 +10,7 @@ import type { Resolve } from './lookup.ts'
 import { fingerprintOf } from './tls.ts'
 import { Connections } from './transport.ts'
 import type { LaneLimits } from './ws-lane-spec.ts'
-import { WsPool, type WsPoolOptions } from './ws-pool.ts'
+import type { WsPool, WsPoolOptions } from './ws-pool.ts'
 
 /** Connections to an upstream and what its base address puts before each path. */
 export interface Target {
@@ -145,7 +145,8 @@ export class Upstreams {
   async #holdPool(): Promise<HeldPool> {
     const options = poolOptions(this.#config.settings)
     const key = `websockets ${JSON.stringify(options)}`
-    const open = () => {
+    const open = async () => {
+      const { WsPool } = await import('./ws-pool.ts')
       const pool = new WsPool(options)
       return { pool, untell: tellPool(pool, this.#metrics) }
     }

@@ -1,6 +1,8 @@
 /** Where telemetry goes: the options, and where they are absent, what the environment says in OpenTelemetry's own names. */
-import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { Secret } from 'postern/plugin'
+
+// An import by name would load Node's fetch as well: 10 MiB.
+const { validateHeaderName, validateHeaderValue } = process.getBuiltinModule('node:http')
 
 /** As much of the options as the environment may complete. */
 export interface Wanted {

@@ -63,7 +63,9 @@ async function loadedBy(settings: string): Promise<string> {
     hook,
     `import { registerHooks } from 'node:module'
 import { writeSync } from 'node:fs'
-registerHooks({ resolve(name, context, next) { const found = next(name, context); writeSync(2, found.url + '\\n'); return found } })
+// A pipe that is full takes nothing until it is read.
+function say(text) { for (;;) try { return writeSync(2, text) } catch (error) { if (error.code !== 'EAGAIN') throw error } }
+registerHooks({ resolve(name, context, next) { const found = next(name, context); say(found.url + '\\n'); return found } })
 `,
   )
   const file = join(folder.path, 'gateway.yaml')

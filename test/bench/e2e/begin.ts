@@ -16,14 +16,26 @@ export interface Begun {
   readonly idle: number
 }
 
-/** What Node itself takes: answers, and passes nothing on. */
-const bare: Program = {
+/** What Node itself takes: answers, and passes nothing on. By `require`: an import of node:http would load Node's fetch too. */
+const server = `require('node:http').createServer((_, r) => r.end('{}')).listen({port}, '127.0.0.1')`
+const bare: Program = { words: [process.execPath, '-e', server] }
+
+/** The packages of package.json that a gateway without Redis and database works with. Postern loads ajv and ws where they are used. */
+const modules = ['ajv/dist/2020.js', 'chokidar', 'http-proxy-3', 'pino', 'ws', 'xxhash-wasm', 'yaml']
+
+/** The same, and they are loaded: what memory is told as a multiple of. */
+const withModules: Program = {
   words: [
     process.execPath,
     '-e',
-    `require('node:http').createServer((_, r) => r.end('{}')).listen({port}, '127.0.0.1')`,
+    `const load = require('node:module').createRequire('${fileURLToPath(import.meta.url)}')
+    for (const name of ${JSON.stringify(modules)}) load(name)
+    ${server}`,
   ],
 }
+
+/** How that one is called. */
+export const bareWithModules = `the same, with ${modules.length} of Postern's packages loaded`
 
 /** Everybody in turns; what is compiled is kept from the first round on. The bundle takes part where `npm run build` has made one. */
 export async function begin(rounds: number): Promise<readonly Begun[]> {
@@ -32,8 +44,12 @@ export async function begin(rounds: number): Promise<readonly Begun[]> {
   const bundle = fileURLToPath(new URL('../../../dist/bin/postern.js', import.meta.url))
   const programs: Record<string, Program> = {
     'Node, a bare http server': bare,
+    [bareWithModules]: withModules,
     'Postern from its sources, every plugin of the shipped file': postern(upstreams),
-    'the same, nothing kept from the start before': { ...postern(upstreams), env: { NODE_DISABLE_COMPILE_CACHE: '1' } },
+    'Postern from its sources, nothing kept from the start before': {
+      ...postern(upstreams),
+      env: { NODE_DISABLE_COMPILE_CACHE: '1' },
+    },
     'Postern from its sources, its provider alone': postern(upstreams, ['openai']),
     ...(existsSync(bundle)
       ? {

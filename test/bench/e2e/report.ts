@@ -1,5 +1,5 @@
 /** What was measured, as a table for people and as a chart. */
-import type { Begun } from './begin.ts'
+import { bareWithModules, type Begun } from './begin.ts'
 import { direct, type Figures, type Told } from './measure.ts'
 import { rivals } from './rivals.ts'
 
@@ -67,14 +67,16 @@ function cells(figures: Figures, base: number | undefined, way: Figures | undefi
 }
 
 function beginnings(begun: readonly Begun[]): string {
-  const rows = begun.map(
-    ({ title, first, cpu, idle }) => `| ${title} | ${first.toFixed(0)} | ${cpu.toFixed(0)} | ${idle.toFixed(0)} |`,
-  )
+  const base = begun.find(({ title }) => title === bareWithModules)?.idle
+  const rows = begun.map(({ title, first, cpu, idle }) => {
+    const ratio = base === undefined ? '' : (idle / base).toFixed(2)
+    return `| ${title} | ${first.toFixed(0)} | ${cpu.toFixed(0)} | ${idle.toFixed(0)} | ${ratio} |`
+  })
   return [
     '**Start**',
     '',
-    '| | first answer after, ms | CPU until then, ms | idle, MiB |',
-    '|---|--:|--:|--:|',
+    '| | first answer after, ms | CPU until then, ms | idle, MiB | × with the packages |',
+    '|---|--:|--:|--:|--:|',
     ...rows,
   ].join('\n')
 }
