@@ -5,7 +5,7 @@
  * number grows when a plugin has to be changed, the second when something was added. docs/contract.api.md has all of it, and a
  * test fails when that changes by itself.
  */
-export const contractVersion = '1.0'
+export const contractVersion = '1.1'
 
 /** Null where a plugin written for this version works here; else why not, and what to do. */
 export function contractProblem(

@@ -148,10 +148,8 @@ type Ranking = readonly Upstream[] | Promise<readonly Upstream[]>
 
 /** Of thousands only the first one matters: each attempt ranks anew. */
 function withFirst(candidates: readonly Upstream[], first: Upstream): readonly Upstream[] {
-  const order = candidates.slice()
-  order.copyWithin(1, 0, candidates.indexOf(first))
-  order[0] = first
-  return order
+  const at = candidates.indexOf(first)
+  return [first].concat(candidates.slice(0, at), candidates.slice(at + 1))
 }
 
 /** Lets the next ranking choose somebody else. */

