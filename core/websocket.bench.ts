@@ -4,10 +4,8 @@
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { createProxyServer } from 'http-proxy-3'
-import { WebSocket, WebSocketServer } from 'ws'
+import { WebSocket } from 'ws'
+import { relays as others } from '../test/bench/e2e/ws-relays.ts'
 import { wsUpstream } from '../test/conformance/websocket-upstream.ts'
 import { gateway } from '../test/harness.ts'
 
@@ -23,29 +21,8 @@ async function serve(kind: string, upstream: string): Promise<void> {
   process.send!(url)
 }
 
-type Start = (upstream: string) => Promise<string>
-
-const relays: Readonly<Record<string, Start>> = {
-  async 'bare ws relay'(upstream) {
-    const http = createServer()
-    const server = new WebSocketServer({ server: http, perMessageDeflate: false })
-    server.on('connection', (client, request) => {
-      const other = new WebSocket(upstream + request.url, { perMessageDeflate: false })
-      client.pause()
-      other.on('open', () => client.resume())
-      client.on('message', (data: Buffer, isBinary) => other.send(data, { binary: isBinary }))
-      other.on('message', (data: Buffer, isBinary) => client.send(data, { binary: isBinary }))
-      client.on('close', () => other.terminate())
-    })
-    return listening(http)
-  },
-  async 'http-proxy-3 splice'(upstream) {
-    const http = createServer()
-    const proxy = createProxyServer({ target: upstream.replace('ws', 'http') })
-    proxy.on('error', () => {})
-    http.on('upgrade', (request, socket, head) => proxy.ws(request, socket, head))
-    return listening(http)
-  },
+const relays: typeof others = {
+  ...others,
   async postern(upstream) {
     const { url } = await gateway({
       plugins: ['openai', 'failover'],
@@ -53,11 +30,6 @@ const relays: Readonly<Record<string, Start>> = {
     })
     return url.replace('http', 'ws')
   },
-}
-
-async function listening(http: ReturnType<typeof createServer>): Promise<string> {
-  await once(http.listen(0, '127.0.0.1'), 'listening')
-  return `ws://127.0.0.1:${(http.address() as AddressInfo).port}` // it listens on a port
 }
 
 async function compare(): Promise<void> {

@@ -1,11 +1,9 @@
 /** Is the cost of a request the same with ten of something and with ten thousand? */
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { stringify } from 'yaml'
 import { openDatabase } from '../../../core/database/database.ts'
 import { silentLog } from '../../../core/observe/log.ts'
 import { migratedDatabase } from '../../postgres.ts'
-import { start, type Program, type Running } from './processes.ts'
+import { posternOf, type Settings } from './postern-of.ts'
+import { start, type Running } from './processes.ts'
 import type { Sheet } from './sheet.ts'
 import { stub } from './stub.ts'
 import { awaitQuiet, median, turn, type Asked, type Effort } from './turn.ts'
@@ -21,8 +19,6 @@ interface Subject {
   /** What makes requests differ, and by how much. */
   asks?(size: number): Partial<Asked>
 }
-
-type Settings = Readonly<Record<string, unknown>>
 
 const upstream = (url: string, at = 0) => ({ name: `u${at}`, provider: 'openai', url, key: `sk-bench-${at}` })
 const upstreams = (url: string, size: number) => Array.from({ length: size }, (_, at) => upstream(url, at))
@@ -144,14 +140,4 @@ async function compare(subject: Subject, url: string, effort: Effort, others: nu
   if (errors > 0) throw new Error(`${errors} errors: nothing was measured`)
   const [least, ...more] = places.map(({ cpu }) => median(cpu))
   return [least!, ...more.map((cpu) => cpu / least!)]
-}
-
-/** Postern as a process, with these settings and its log in a file. */
-export function posternOf(settings: Settings): Program {
-  const file = stringify({ listen: '127.0.0.1:{port}', admin: false, log: { file: '{folder}/log.jsonl' }, ...settings })
-  const main = join(fileURLToPath(new URL('../../../', import.meta.url)), 'bin/postern.js')
-  return {
-    words: [process.execPath, main, 'run', '--config', '{folder}/gateway.yaml'],
-    files: { 'gateway.yaml': file },
-  }
 }
