@@ -5,12 +5,15 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
+import { tell } from '../test/bench.ts'
 import { relays as others } from '../test/bench/e2e/ws-relays.ts'
 import { wsUpstream } from '../test/conformance/websocket-upstream.ts'
 import { gateway } from '../test/harness.ts'
 
 const rounds = 15
 const roundMs = 300
+/** Of Postern, as a multiple of the bare relay. */
+const bounds = { session: { atMost: 1.3 }, turns: { atMost: 1.5 } } as const
 const path = { session: '/v1/realtime', turns: '/v1/responses' }
 
 /** A child: relays until its parent is gone, and tells the CPU time it has used when it is asked. */
@@ -50,7 +53,8 @@ async function compare(): Promise<void> {
       return { name, child, url }
     }),
   )
-  for (const [what, at] of Object.entries(path)) {
+  for (const what of ['session', 'turns'] as const) {
+    const at = path[what]
     const told = new Map<string, number[]>(children.map(({ name }) => [name, []]))
     for (let round = 0; round < rounds; round++) {
       for (const { name, child, url } of children) {
@@ -62,6 +66,7 @@ async function compare(): Promise<void> {
     const base = median(told.get('bare ws relay')!)
     for (const [name, all] of told) {
       const micro = median(all)
+      if (name === 'postern') tell({ what: `messages: ${what}`, way: name, ratio: micro / base, bound: bounds[what] })
       process.stdout.write(`  ${name.padEnd(24)} ${micro.toFixed(2).padStart(7)} µs  ${(micro / base).toFixed(2)} x\n`)
     }
   }

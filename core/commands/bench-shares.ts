@@ -57,25 +57,33 @@ export async function sharesOf(
     }
   }
   const [way = [], own = [], twin = [], ...others] = seats.map(({ times }) => times)
+  const lacking = without.map(({ name }, at) => [name, others[at]!] as const)
+  return judged({ way, own, twin, without: Object.fromEntries(lacking) })
+}
+
+/** CPU time per request in each round, of each way. */
+export interface Rounds {
+  readonly way: readonly number[]
+  readonly own: readonly number[]
+  /** The same gateway as `own`. */
+  readonly twin: readonly number[]
+  /** By the plugin that is not there. */
+  readonly without: Readonly<Record<string, readonly number[]>>
+}
+
+/** Nothing is told of a plugin that adds less than what is between two gateways that are the same, or than its own rounds differ. */
+export function judged({ way, own, twin, without }: Rounds): Shares {
   const cost = differences(own, way)
-  const apart = noiseOf(differences(own, twin))
+  const apart = noiseOf(differences(own, twin), 0)
   const base = median(cost)
-  return {
-    whole: base,
-    spread: [quantile(cost, 0.25), quantile(cost, 0.75)],
-    shares: without.map(({ name }, at) => {
-      const added = differences(own, others[at]!)
-      const noise = Math.max(apart, noiseOf(added, median(added)))
-      const told = median(added)
-      const isTold = told > noise && base > 0
-      return {
-        plugin: name,
-        microseconds: isTold ? told : null,
-        share: isTold ? told / base : null,
-        noise,
-      }
-    }),
-  }
+  const shares = Object.entries(without).map(([plugin, other]) => {
+    const added = differences(own, other)
+    const told = median(added)
+    const noise = Math.max(apart, noiseOf(added, told))
+    const isTold = told > noise && base > 0
+    return { plugin, microseconds: isTold ? told : null, share: isTold ? told / base : null, noise }
+  })
+  return { whole: base, spread: [quantile(cost, 0.25), quantile(cost, 0.75)], shares }
 }
 
 function differences(one: readonly number[], other: readonly number[]): number[] {
@@ -86,7 +94,7 @@ function differences(one: readonly number[], other: readonly number[]): number[]
  * Twice the standard error of the median: 1.253 of the mean's, whose deviation is taken from the median deviation (1.483 of it), which
  * a round that others have disturbed does not move. What lies off `expected` counts too.
  */
-function noiseOf(list: readonly number[], expected = 0): number {
+function noiseOf(list: readonly number[], expected: number): number {
   const middle = median(list)
   const deviation = median(list.map((value) => Math.abs(value - middle)))
   return Math.abs(middle - expected) + (2 * 1.253 * 1.483 * deviation) / Math.sqrt(list.length)

@@ -8,7 +8,7 @@ import { sharesOf, type Shares, type Way } from './bench-shares.ts'
 import { benchKey, metered, modelOf, open, readBench, without, type Bench } from './bench-stage.ts'
 import type { Values } from './table.ts'
 
-const defaultRequests = 1000
+const defaultRequests = 2000
 
 /** Streams are fifty events each. */
 const streamsFor = (requests: number) => Math.max(20, Math.round(requests / 5))
@@ -30,7 +30,8 @@ export async function bench({ config: file, json, database, requests }: Values):
     const stage = await readBench(file, upstream.url, database)
     const { told, refused } = await measure(file, stage, upstream.url.href, count)
     const { leftOut } = stage
-    if (json) process.stdout.write(`${JSON.stringify({ file, left_out: leftOut, refused, exchanges: told }, null, 2)}\n`)
+    if (json)
+      process.stdout.write(`${JSON.stringify({ file, left_out: leftOut, refused, exchanges: told }, null, 2)}\n`)
     else process.stdout.write(inWords(told, { ...leftOut, ...refused }))
     if (told.length > 0) return 0
     return fail('there is no exchange that could be measured: no provider is mounted, or all of them were refused', 1)
@@ -53,7 +54,13 @@ async function measure(file: string, { config }: Bench, direct: string, requests
     const ways = { direct: { name: 'direct', url: direct }, whole: await add('whole'), again: await add('again') }
     const optional = config.plugins.filter(({ plugin }) => !plugin.mount)
     const others: Way[] = []
-    for (const entry of optional) others.push(await add(entry.name, without(config, (one) => one === entry)))
+    for (const entry of optional)
+      others.push(
+        await add(
+          entry.name,
+          without(config, (one) => one === entry),
+        ),
+      )
     const told: Told[] = []
     const refused: Record<string, string> = {}
     const providers = config.plugins.flatMap((entry) => entry.providers)
@@ -63,7 +70,12 @@ async function measure(file: string, { config }: Bench, direct: string, requests
       process.stderr.write(`${title}\n`)
       try {
         const hooks = await lookedAt(looked, meter, exchange, many)
-        told.push({ exchange: title, requests: many, hooks, cost: await sharesOf({ ...ways, without: others }, exchange, many) })
+        told.push({
+          exchange: title,
+          requests: many,
+          hooks,
+          cost: await sharesOf({ ...ways, without: others }, exchange, many),
+        })
       } catch (error) {
         refused[title] = `answered ${sentence(error instanceof Error ? error.message : String(error))}`
       }
@@ -83,6 +95,11 @@ async function lookedAt({ url }: Way, meter: HookMeter, { request }: BenchExchan
   await client.ask(request, Math.max(20, many / 10))
   meter.looking = null
   return meter.take(many)
+}
+
+/** In one exchange. What a plugin adds may be more: others learn for it what they would not look at otherwise. */
+function inHooks(hooks: readonly HookFigures[], name: string): number {
+  return hooks.reduce((sum, { plugin, calls, microseconds }) => sum + (plugin === name ? calls * microseconds : 0), 0)
 }
 
 /** The status and the body of an answer that was none. */
@@ -107,9 +124,10 @@ function inWords(told: readonly Told[], absent: Readonly<Record<string, string>>
         ]),
       ]),
       columns([
-        ['plugin', 'adds µs', 'share'],
+        ['plugin', 'in its hooks, µs', 'adds µs', 'share'],
         ...cost.shares.map(({ plugin, microseconds, share, noise }) => [
           plugin,
+          inHooks(hooks, plugin).toFixed(1),
           microseconds === null ? `< noise (${noise.toFixed(1)})` : microseconds.toFixed(1),
           share === null ? '< noise' : `${(share * 100).toFixed(1)} %`,
         ]),

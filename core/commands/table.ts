@@ -40,7 +40,7 @@ export const optionRows: Readonly<Record<OptionName, OptionRow>> = {
   client: { value: 'ADDRESS', says: "The client's address. Default: 127.0.0.1" },
   admin: { value: 'URL', says: "The running gateway's admin listener. Default: the one of the file" },
   out: { value: 'FILE', says: 'Where it is written. Default: gateway.schema.json beside the configuration' },
-  requests: { value: 'N', says: 'How often each exchange is asked of each gateway. Default: 1000' },
+  requests: { value: 'N', says: 'How often each exchange is asked of each gateway. Default: 2000' },
 }
 
 export interface CommandRow {
