@@ -39,7 +39,7 @@ for (const count of [10, 100, 1000]) {
       'scored once, drawn among seven': () => rank(all, choice),
       'scores worked out while sorting': () => naive(all),
     },
-    { 'scores worked out while sorting': { atLeast: 1 } },
+    count < 100 ? {} : { 'scores worked out while sorting': { atLeast: 1 } },
   )
 }
 
@@ -122,17 +122,20 @@ const keyed = { ...upstreams(1)[0]!, name: 'resting', key: { reveal: () => 'key'
 walk(resting, [keyed], answer(429, { rest: 86_400, scope: 'credential' }))
 const [calm, [one], ten, hundred] = [await hooksOf(), upstreams(1), upstreams(10), upstreams(100)]
 const thousands = upstreams(10_000)
+await bench('all four hooks of one exchange, nothing fails', {
+  'no plugin: the exchange alone': () => void exchangeOf(one!),
+  'one upstream': () => walk(calm, [one!], fine),
+  '10 upstreams': () => walk(calm, ten, fine),
+  '100 upstreams': () => walk(calm, hundred, fine),
+  '10 upstreams, one more rests': () => walk(resting, [...ten, keyed], fine),
+})
 await bench(
-  'all four hooks of one exchange, nothing fails',
+  'all four hooks among many upstreams, of which 32 are looked at',
   {
-    'no plugin: the exchange alone': () => void exchangeOf(one!),
-    'one upstream': () => walk(calm, [one!], fine),
-    '10 upstreams': () => walk(calm, ten, fine),
     '100 upstreams': () => walk(calm, hundred, fine),
     '10 000 upstreams': () => walk(calm, thousands, fine),
-    '10 upstreams, one more rests': () => walk(resting, [...ten, keyed], fine),
   },
-  { '100 upstreams': { atMost: 25 }, '10 000 upstreams': { atMost: 30 } },
+  { '10 000 upstreams': { atMost: 1.3 } },
 )
 
 const headers = {
