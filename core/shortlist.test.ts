@@ -40,7 +40,10 @@ describe('a shortlist', () => {
       for (const name of names(shortlist(many(200), seed)).slice(1)) times.set(name, (times.get(name) ?? 0) + 1)
     const counts = [...times.values()]
     // 31 places for 199, two thousand times: 312 each on the average.
-    assert.ok(Math.min(...counts) > 200 && Math.max(...counts) < 450, `${Math.min(...counts)} to ${Math.max(...counts)}`)
+    assert.ok(
+      Math.min(...counts) > 200 && Math.max(...counts) < 450,
+      `${Math.min(...counts)} to ${Math.max(...counts)}`,
+    )
   })
 
   test('has none of a worse priority where there are enough of a better one', () => {

@@ -21,8 +21,8 @@ const events = 50
 
 interface Shape {
   readonly operations: readonly string[]
-  path(model: string, isStream: boolean): string
-  body(model: string, isStream: boolean, text: string): object
+  readonly path: (model: string, isStream: boolean) => string
+  readonly body: (model: string, isStream: boolean, text: string) => object
 }
 
 /** How each API is asked, by what its dialect calls the operation. */

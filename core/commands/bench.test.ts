@@ -73,7 +73,7 @@ describe('what a hook takes', () => {
     const meter = new HookMeter()
     const held: unknown[] = []
     const made = await setUp(meter, {
-      onRequest: () => void held.push(new Array(1000).fill(0)),
+      onRequest: () => void held.push(Array.from({ length: 1000 }, () => 0)),
       onEnd: async () => 'later',
     })
     const ask = async () => {

@@ -80,7 +80,7 @@ export class Upstreams {
     const found = this.#byProvider.get(provider.name)
     if (!found) return none
     if (found.serves === null || model === null) return found.all
-    return (found.byModel.get(model) ?? remember(found, found.serves, model))
+    return found.byModel.get(model) ?? remember(found, found.serves, model)
   }
 
   /** Opened when first asked for; kept until the gateway retires, and by the next one if it asks too. */

@@ -88,8 +88,7 @@ export class UpstreamSlots {
     // Whoever is bound to one upstream waits for that one.
     if (facts.pin?.isHard || loads.every((load) => load < 1)) return candidates
     const isFree = (_: Upstream, at: number) => loads[at]! < 1
-    if (some === candidates)
-      return [...candidates.filter(isFree), ...candidates.filter((one, at) => !isFree(one, at))]
+    if (some === candidates) return [...candidates.filter(isFree), ...candidates.filter((one, at) => !isFree(one, at))]
     if (loads[0]! < 1) return candidates
     const free = some.find(isFree)
     return free ? withFirst(candidates, free) : this.#rank(exchange, held, candidates, candidates)

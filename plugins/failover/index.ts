@@ -102,7 +102,11 @@ export default definePlugin({
           exchange.facts.asking = asking
           budget.deposit()
         }
-        if (together && introducing === null && hasStranger(shortlist(candidates, exchange.facts.session ?? exchange.id)))
+        if (
+          together &&
+          introducing === null &&
+          hasStranger(shortlist(candidates, exchange.facts.session ?? exchange.id))
+        )
           introducing = introduce(together, candidates, exchange.facts.model)
         if (introducing === null) return choose(exchange, asking, candidates, room)
         const known = asking

@@ -58,7 +58,13 @@ export async function climb(
 }
 
 /** So many at once, to their ends. */
-async function one(gateway: SoakedGateway, atOnce: number, padding: number, pause: number, wrong: string[]): Promise<Step> {
+async function one(
+  gateway: SoakedGateway,
+  atOnce: number,
+  padding: number,
+  pause: number,
+  wrong: string[],
+): Promise<Step> {
   let isOver = false
   const watching = peak(gateway, () => isOver)
   const asking = Array.from({ length: atOnce }, (_, at) => {

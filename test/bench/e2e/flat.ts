@@ -105,11 +105,7 @@ export async function flat(effort: Effort): Promise<Sheet> {
   return {
     scenario: 'flat',
     title: `CPU per request with ${sizes.map((size) => size.toLocaleString('en')).join(', ')} of something`,
-    columns: [
-      '',
-      `µs/request with ${least}`,
-      ...more.map((size) => `× with ${size.toLocaleString('en')}`),
-    ],
+    columns: ['', `µs/request with ${least}`, ...more.map((size) => `× with ${size.toLocaleString('en')}`)],
     digits: [0, 0, 2, 2],
     rows,
     notes,
@@ -126,7 +122,8 @@ async function compare(subject: Subject, url: string, effort: Effort, others: nu
   }
   const asked = (size: number) => ({ connections: 32, body: 2048, ...subject.asks?.(size) })
   // What is known of each of them is known before it counts.
-  for (const { size, server } of places) await turn(server, asked(size), { requests: Math.max(3000, 2 * (asked(size).variants ?? 1)) })
+  for (const { size, server } of places)
+    await turn(server, asked(size), { requests: Math.max(3000, 2 * (asked(size).variants ?? 1)) })
   for (let round = 1; round <= effort.rounds; round++) {
     others.push(await awaitQuiet(effort.anyway))
     for (const place of places) {

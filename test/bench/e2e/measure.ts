@@ -93,7 +93,11 @@ function warmUp({ isStream }: Scenario): Until {
   return { requests: isStream ? 128 : 2000 }
 }
 
-function round(contender: Contender, { connections, body, failEvery, isStream }: Scenario, until: Until): Promise<Round> {
+function round(
+  contender: Contender,
+  { connections, body, failEvery, isStream }: Scenario,
+  until: Until,
+): Promise<Round> {
   const { server, isGateway, headers } = contender
   const asked = { connections, body, headers, failEvery: failEvery ?? 0, isStream: isStream ?? false }
   return turn(server, asked, until, isGateway)

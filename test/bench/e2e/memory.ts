@@ -43,9 +43,12 @@ export async function memory(): Promise<Sheet> {
 
 /** A stream has two sockets in the gateway, its client's and its upstream's. */
 async function idleStreams(notes: string[]): Promise<Row[]> {
-  const files = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? Infinity)
+  const files = Number(
+    /^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? Infinity,
+  )
   const wanted = Math.min(streams, Math.floor((files - 300) / 2))
-  if (wanted < streams) notes.push(`${wanted} streams, not ${streams}: this machine lets a process open ${files} files.`)
+  if (wanted < streams)
+    notes.push(`${wanted} streams, not ${streams}: this machine lets a process open ${files} files.`)
   await using upstream = await start({ words: [process.execPath, beside('streams.ts'), 'upstream', '{port}'] }, 1)
   await using gateway = await SoakedGateway.make()
   await gateway.write({
@@ -65,7 +68,14 @@ async function idleStreams(notes: string[]): Promise<Row[]> {
   const after = await gateway.weigh()
   if (opened.count < wanted) notes.push(`${opened.count} streams, not ${wanted}: no more could be opened.`)
   const each = (of: 'rss' | 'heapUsed') => kib((after[of] - before[of]) / opened.count)
-  return [['Streams that wait for their next event', opened.count, `${each('rss')} (heap ${each('heapUsed')})`, mib(after.rss)]]
+  return [
+    [
+      'Streams that wait for their next event',
+      opened.count,
+      `${each('rss')} (heap ${each('heapUsed')})`,
+      mib(after.rss),
+    ],
+  ]
 }
 
 interface Opened extends AsyncDisposable {
@@ -104,7 +114,14 @@ async function stickySessions(notes: string[]): Promise<Row[]> {
     `Of ${(sessions * 1.5).toLocaleString('en')} sessions that came, ${told.keptAfter.toLocaleString('en')} were kept, at ` +
       `${told.bytesAfter.toFixed(0)} bytes each: the memory store is bounded. Where old keys are written too, a session is two entries.`,
   )
-  return [['Sticky sessions in the memory store', told.sessions, `${told.bytes.toFixed(0)} B`, mib(told.bytes * told.sessions)]]
+  return [
+    [
+      'Sticky sessions in the memory store',
+      told.sessions,
+      `${told.bytes.toFixed(0)} B`,
+      mib(told.bytes * told.sessions),
+    ],
+  ]
 }
 
 async function heldBodies(notes: string[]): Promise<Row[]> {
@@ -117,7 +134,14 @@ async function heldBodies(notes: string[]): Promise<Row[]> {
       `${mib(full.after.rss)} (heap ${mib(full.after.heapUsed)}) when all had gone.`,
   )
   const each = kib((full.peak.rss - idle.peak.rss) / atOnce)
-  return [[`Requests of ${kilobytes} KB, held while their upstream thinks`, atOnce, each, `${mib(full.peak.rss)} at the peak`]]
+  return [
+    [
+      `Requests of ${kilobytes} KB, held while their upstream thinks`,
+      atOnce,
+      each,
+      `${mib(full.peak.rss)} at the peak`,
+    ],
+  ]
 }
 
 function kib(bytes: number): string {

@@ -19,7 +19,10 @@ export function sheetTable({ title, columns, digits, rows, notes }: Sheet, mark:
     `**${title}**${mark}`,
     '',
     `| ${columns.join(' | ')} |`,
-    `|---|${columns.slice(1).map(() => '--:|').join('')}`,
+    `|---|${columns
+      .slice(1)
+      .map(() => '--:|')
+      .join('')}`,
     ...rows.map((row) => `| ${row.map(cell).join(' | ')} |`),
     ...notes.flatMap((note) => ['', note]),
   ].join('\n')
