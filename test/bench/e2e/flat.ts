@@ -135,6 +135,7 @@ async function compare(subject: Subject, url: string, effort: Effort, others: nu
   process.stderr.write(`flat: ${subject.title}\n`)
   const errors = places.reduce((sum, place) => sum + place.errors, 0)
   if (errors > 0) throw new Error(`${errors} errors: nothing was measured`)
-  const [least, ...more] = places.map(({ cpu }) => median(cpu))
-  return [least!, ...more.map((cpu) => cpu / least!)]
+  const [least, ...more] = places.map(({ cpu }) => cpu)
+  // Round by round, so that what the machine did meanwhile is on both sides.
+  return [median(least!), ...more.map((cpu) => median(cpu.map((one, at) => one / least![at]!)))]
 }

@@ -44,7 +44,9 @@ export async function websocket(kind: keyof typeof kinds, effort: Effort): Promi
     }
   }
   process.stderr.write(`${kind}: ${effort.rounds} rounds\n`)
-  const base = median(contenders[0]?.cpu ?? [])
+  const base = contenders[0]?.cpu ?? []
+  // Round by round, so that what the machine did meanwhile is on both sides.
+  const times = (cpu: readonly number[]) => median(cpu.map((one, at) => one / base[at]!))
   return {
     scenario: kind,
     title,
@@ -53,7 +55,7 @@ export async function websocket(kind: keyof typeof kinds, effort: Effort): Promi
     rows: contenders.map(({ name, cpu, perSecond, errors }) =>
       errors > 0
         ? [name, `${errors} errors: nothing was measured`, '', '']
-        : [name, median(cpu), median(cpu) / base, median(perSecond)],
+        : [name, median(cpu), times(cpu), median(perSecond)],
     ),
     notes: [],
     otherLoad: median(others),
