@@ -4,15 +4,16 @@
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { createProxyServer } from 'http-proxy-3'
-import { WebSocket, WebSocketServer } from 'ws'
+import { WebSocket } from 'ws'
+import { tell } from '../test/bench.ts'
+import { relays as others } from '../test/bench/e2e/ws-relays.ts'
 import { wsUpstream } from '../test/conformance/websocket-upstream.ts'
 import { gateway } from '../test/harness.ts'
 
 const rounds = 15
 const roundMs = 300
+/** Of Postern, as a multiple of the bare relay. */
+const bounds = { session: { atMost: 1.3 }, turns: { atMost: 1.5 } } as const
 const path = { session: '/v1/realtime', turns: '/v1/responses' }
 
 /** A child: relays until its parent is gone, and tells the CPU time it has used when it is asked. */
@@ -23,29 +24,8 @@ async function serve(kind: string, upstream: string): Promise<void> {
   process.send!(url)
 }
 
-type Start = (upstream: string) => Promise<string>
-
-const relays: Readonly<Record<string, Start>> = {
-  async 'bare ws relay'(upstream) {
-    const http = createServer()
-    const server = new WebSocketServer({ server: http, perMessageDeflate: false })
-    server.on('connection', (client, request) => {
-      const other = new WebSocket(upstream + request.url, { perMessageDeflate: false })
-      client.pause()
-      other.on('open', () => client.resume())
-      client.on('message', (data: Buffer, isBinary) => other.send(data, { binary: isBinary }))
-      other.on('message', (data: Buffer, isBinary) => client.send(data, { binary: isBinary }))
-      client.on('close', () => other.terminate())
-    })
-    return listening(http)
-  },
-  async 'http-proxy-3 splice'(upstream) {
-    const http = createServer()
-    const proxy = createProxyServer({ target: upstream.replace('ws', 'http') })
-    proxy.on('error', () => {})
-    http.on('upgrade', (request, socket, head) => proxy.ws(request, socket, head))
-    return listening(http)
-  },
+const relays: typeof others = {
+  ...others,
   async postern(upstream) {
     const { url } = await gateway({
       plugins: ['openai', 'failover'],
@@ -53,11 +33,6 @@ const relays: Readonly<Record<string, Start>> = {
     })
     return url.replace('http', 'ws')
   },
-}
-
-async function listening(http: ReturnType<typeof createServer>): Promise<string> {
-  await once(http.listen(0, '127.0.0.1'), 'listening')
-  return `ws://127.0.0.1:${(http.address() as AddressInfo).port}` // it listens on a port
 }
 
 async function compare(): Promise<void> {
@@ -78,7 +53,8 @@ async function compare(): Promise<void> {
       return { name, child, url }
     }),
   )
-  for (const [what, at] of Object.entries(path)) {
+  for (const what of ['session', 'turns'] as const) {
+    const at = path[what]
     const told = new Map<string, number[]>(children.map(({ name }) => [name, []]))
     for (let round = 0; round < rounds; round++) {
       for (const { name, child, url } of children) {
@@ -90,6 +66,7 @@ async function compare(): Promise<void> {
     const base = median(told.get('bare ws relay')!)
     for (const [name, all] of told) {
       const micro = median(all)
+      if (name === 'postern') tell({ what: `messages: ${what}`, way: name, ratio: micro / base, bound: bounds[what] })
       process.stdout.write(`  ${name.padEnd(24)} ${micro.toFixed(2).padStart(7)} µs  ${(micro / base).toFixed(2)} x\n`)
     }
   }

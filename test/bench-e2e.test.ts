@@ -39,6 +39,7 @@ const report = (...list: readonly Told[]): Report => ({
   rounds: 7,
   seconds: 2,
   told: list,
+  sheets: [],
   begun: [],
 })
 const rowOf = (text: string, rival: string) =>
@@ -76,6 +77,24 @@ describe('a table', () => {
   test('names who was left out, and why', () => {
     const text = tables(report(told([], { absent: { haproxy: 'it is not installed' } })))
     assert.match(text, /Left out: HAProxy, one thread \(it is not installed\)\./)
+  })
+
+  test('of a scenario without rivals has its own columns, its notes, and the mark of what was measured under load', () => {
+    const sheet = {
+      scenario: 'flat',
+      title: 'Many of something',
+      columns: ['', 'µs', '×'],
+      digits: [0, 0, 2],
+      rows: [['upstreams', 90.4, 1.071]],
+      notes: ['Left out: keys (no database).'],
+      otherLoad: 0.5,
+    }
+    const text = tables({ ...report(), sheets: [sheet] })
+    assert.match(text, /\*\*Many of something\*\* — under load: others used 0\.5 cores/)
+    assert.match(text, /\|  \| µs \| × \|\n\|---\|--:\|--:\|\n\| upstreams \| 90 \| 1\.07 \|/)
+    assert.match(text, /\n\nLeft out: keys \(no database\)\.$/)
+    const { otherLoad: _, ...quiet } = sheet
+    assert.doesNotMatch(tables({ ...report(), sheets: [quiet] }), /under load/)
   })
 
   test('tells start and idle memory where they were measured', () => {
@@ -141,12 +160,15 @@ describe('the command', () => {
 
   test('knows every option that its document names', () => {
     const { stdout } = call('--help')
-    const document = readFileSync(new URL('../docs/benchmarks.md', import.meta.url), 'utf8')
+    const [document = ''] = readFileSync(new URL('../docs/benchmarks.md', import.meta.url), 'utf8').split('\n## ')
     const named = document.match(/--[a-z]+\b/g) ?? []
     assert.ok(named.length >= 4)
     for (const option of named) assert.ok(stdout.includes(`  ${option} `), `${option} is not there`)
     const { 1: lists = '' } = /--scenario (\S+) --rivals/.exec(document) ?? []
     for (const name of lists.split(',')) assert.ok(name in scenarios, `there is no scenario ${name}`)
+    const { 1: all = '' } = /--scenario A,B {2}Of ([a-z, ]+)\./.exec(stdout) ?? []
+    for (const name of all.split(', '))
+      assert.match(document, new RegExp(`\\*\\*\`${name}\`\\*\\*`), `${name} is explained`)
   })
 })
 

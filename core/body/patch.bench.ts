@@ -18,10 +18,14 @@ for (const kind of kindsOfConversation) {
   for (const [size, length] of Object.entries(sizes)) {
     const bytes = conversation(kind, length)
     const members = scanObject(bytes)
-    await bench(`one field set, one deleted: ${kind}, ${size}`, {
-      applyPatch: () => applyPatch(bytes, edits),
-      'applyPatch, members known': () => applyPatch(bytes, edits, members),
-      'JSON.parse, edit, JSON.stringify': () => reserialised(bytes),
-    })
+    await bench(
+      `one field set, one deleted: ${kind}, ${size}`,
+      {
+        applyPatch: () => applyPatch(bytes, edits),
+        'applyPatch, members known': () => applyPatch(bytes, edits, members),
+        'JSON.parse, edit, JSON.stringify': () => reserialised(bytes),
+      },
+      { 'JSON.parse, edit, JSON.stringify': { atLeast: 2 } },
+    )
   }
 }

@@ -52,10 +52,14 @@ const fields = {
 const head = { level: 'info', time: '2026-01-01T00:00:00.000Z', instance: '9b2f0a1c' }
 const line = `${JSON.stringify({ ...head, ...fields, msg: 'exchange' })}\n`
 
-await bench('the line of an exchange', {
-  'level off: nothing is made': () => logExchange(unwritten),
-  'level off, made for nothing': () => off.info({ ...fields, ms: Math.round(performance.now()) }, 'exchange'),
-  'level on': () => logExchange(written),
-  'its redaction alone': () => redactLine(line),
-  'a child logger per exchange': () => on.child({ exchange: written.id }).info({ status: 200 }, 'exchange'),
-})
+await bench(
+  'the line of an exchange',
+  {
+    'level off: nothing is made': () => logExchange(unwritten),
+    'level off, made for nothing': () => off.info({ ...fields, ms: Math.round(performance.now()) }, 'exchange'),
+    'level on': () => logExchange(written),
+    'its redaction alone': () => redactLine(line),
+    'a child logger per exchange': () => on.child({ exchange: written.id }).info({ status: 200 }, 'exchange'),
+  },
+  { 'level off, made for nothing': { atLeast: 1 } },
+)

@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Bench } from 'tinybench'
+import { tell } from '../../test/bench.ts'
 import { freshRedis } from '../../test/redis.ts'
 import { silentLog } from '../observe/log.ts'
 import { openMemoryStore } from './memory.ts'
@@ -81,8 +82,10 @@ function evictions(): void {
     rival.delete(oldest)
   }
   const end = performance.now()
+  const ratio = (end - between) / (between - own)
+  tell({ what: 'a write into a full store', way: 'the first key looked up', ratio, bound: { atLeast: 1.2 } })
   told('the store in memory', between - own, 1)
-  told('a map whose first key is looked up each time', end - between, (end - between) / (between - own))
+  told('a map whose first key is looked up each time', end - between, ratio)
   void store.close()
 }
 
@@ -116,7 +119,9 @@ function weightOfSessions(): void {
       naive.set(key, { value: `upstream-${at % 50}`, timer: timer.unref() })
     }
   })
-  const ratio = (naiveBytes / bytes).toFixed(2)
+  const times = naiveBytes / bytes
+  tell({ what: 'a sticky session, its bytes', way: 'a timer for each', ratio: times, bound: { atLeast: 1.3 } })
+  const ratio = times.toFixed(2)
   write(`  ${'a map with a timer for each'.padEnd(42)} ${(naiveBytes / sessions).toFixed(0).padStart(9)} bytes each ${ratio.padStart(8)} x`) // prettier-ignore
   for (const { timer } of naive.values()) clearTimeout(timer)
 }

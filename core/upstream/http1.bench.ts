@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { Agent, createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { parseArgs } from 'node:util'
+import { tell } from '../../test/bench.ts'
 import type { HttpClient, Receiver, Sending } from './client.ts'
 import { Http1Pool } from './http1-pool.ts'
 import { dialer } from './dial.ts'
@@ -162,6 +163,7 @@ function print(what: string, rounds: Readonly<Record<string, number[]>>): void {
   process.stdout.write(`\n${what}, median of ${own.length} rounds, ${atOnce} at once\n`)
   for (const [name, list] of Object.entries(rounds)) {
     const ratio = median(list.map((cpu, at) => cpu / own[at]!))
+    if (name !== 'lean') tell({ what, way: name, ratio, bound: { atLeast: 1 } })
     process.stdout.write(
       `  ${name.padEnd(20)} ${median(list).toFixed(0).padStart(6)} µs CPU  ${ratio.toFixed(2).padStart(6)} x\n`,
     )

@@ -79,9 +79,8 @@ export class Upstreams {
   candidates(provider: Provider, model: string | null): readonly Upstream[] {
     const found = this.#byProvider.get(provider.name)
     if (!found) return none
-    const { all, serves } = found
-    if (serves === null || model === null) return all
-    return all.filter((_, at) => serves[at]?.(model) ?? true)
+    if (found.serves === null || model === null) return found.all
+    return found.byModel.get(model) ?? remember(found, found.serves, model)
   }
 
   /** Opened when first asked for; kept until the gateway retires, and by the next one if it asks too. */
@@ -180,6 +179,19 @@ function poolOptions({ timeouts: { connect }, websocket }: Config['settings']): 
 interface Served {
   readonly all: readonly Upstream[]
   readonly serves: readonly (Serves | null)[] | null
+  /** What was found for models that were asked for; plugins may keep what they know of a list as long as it is the same. */
+  readonly byModel: Map<string, readonly Upstream[]>
+}
+
+/** Clients choose the names: beyond it the one that was asked for first is looked for anew. */
+const mostModels = 200
+
+function remember({ all, byModel }: Served, serves: readonly (Serves | null)[], model: string): readonly Upstream[] {
+  const found = all.filter((_, at) => serves[at]?.(model) ?? true)
+  const [oldest] = byModel.keys()
+  if (byModel.size >= mostModels && oldest !== undefined) byModel.delete(oldest)
+  byModel.set(model, found.length === 0 ? none : found)
+  return found
 }
 
 function served(upstreams: readonly Upstream[]): ReadonlyMap<string, Served> {
@@ -187,7 +199,7 @@ function served(upstreams: readonly Upstream[]): ReadonlyMap<string, Served> {
   for (const [name, list] of Map.groupBy(upstreams, ({ provider }) => provider)) {
     const all = list.toSorted((one, other) => one.priority - other.priority)
     const serves = all.map((upstream) => (upstream.models ? compileModels(upstream.models) : null))
-    byProvider.set(name, { all, serves: serves.some(Boolean) ? serves : null })
+    byProvider.set(name, { all, serves: serves.some(Boolean) ? serves : null, byModel: new Map() })
   }
   return byProvider
 }

@@ -27,8 +27,12 @@ for (const [name, size] of [
   ['1 MB', 1_000_000],
 ] as const) {
   const bytes = request(size)
-  await bench(`model set and a field deleted in a request of ${name}`, {
-    spliced: () => applyPatch(bytes, edits),
-    'parsed and spelt again': () => parseAndSpell(bytes),
-  })
+  await bench(
+    `model set and a field deleted in a request of ${name}`,
+    {
+      spliced: () => applyPatch(bytes, edits),
+      'parsed and spelt again': () => parseAndSpell(bytes),
+    },
+    { 'parsed and spelt again': { atLeast: 2 } },
+  )
 }

@@ -29,7 +29,7 @@ export interface Held {
   waited: number
 }
 
-export type Limited = Exchange<'principal' | 'pin', 'load' | 'slots'>
+export type Limited = Exchange<'principal' | 'pin' | 'session', 'load' | 'slots'>
 
 const none: readonly Upstream[] = Object.freeze([])
 

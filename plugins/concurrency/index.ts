@@ -9,7 +9,7 @@ import { UpstreamSlots } from './upstream.ts'
 export default definePlugin({
   name: 'concurrency',
   config,
-  mayRead: ['principal', 'pin'],
+  mayRead: ['principal', 'pin', 'session'],
   writes: ['load', 'slots'],
   async setup(context) {
     const { ttl } = context.config

@@ -1,5 +1,5 @@
 /** The slot of the upstream that is asked: who is full is asked last, and nobody is asked without one. */
-import { retry, type Maybe, type Reply, type Retry, type Slot, type Upstream } from 'postern/plugin'
+import { retry, shortlist, type Maybe, type Reply, type Retry, type Slot, type Upstream } from 'postern/plugin'
 import { heldBy, waited, type Held, type Limited } from './held.ts'
 import type { Load } from './load.ts'
 import { refuseUpstream, type NoSlot } from './refusal.ts'
@@ -32,17 +32,18 @@ export class UpstreamSlots {
     const { facts } = exchange
     // A slot that was waited for is kept for the upstream that had it.
     if (facts.slots && !facts.slots.isPassedOn) this.release(facts.slots)
-    if (candidates.every(({ slots }) => slots === null)) {
+    const some = shortlist(candidates, facts.session ?? exchange.id)
+    if (some.every(({ slots }) => slots === null)) {
       facts.load = null
       return candidates
     }
     const held = heldBy(exchange)
-    held.candidates = candidates
     // There is nothing to choose from: the slot itself will say whether it is free.
-    if (candidates.length === 1 && !this.#tellsLoad) return candidates
-    const reading = this.#load.refresh(candidates)
-    if (reading === null) return this.#order(exchange, held, candidates)
-    return reading.then(() => this.#order(exchange, held, candidates))
+    if (candidates.length === 1 && !this.#tellsLoad) {
+      held.candidates = candidates
+      return candidates
+    }
+    return this.#rank(exchange, held, candidates, some)
   }
 
   /** Takes a slot of the upstream that was chosen, now or later; a retry where another one has one sooner. */
@@ -66,19 +67,31 @@ export class UpstreamSlots {
     held.asked = null
   }
 
-  #order(exchange: Limited, { full, asked }: Held, candidates: readonly Upstream[]): readonly Upstream[] {
+  /** By the loads of `some` of them; by those of all, where all of these are full. */
+  #rank(exchange: Limited, held: Held, candidates: readonly Upstream[], some: readonly Upstream[]): Ranking {
+    held.candidates = some
+    const reading = this.#load.refresh(some)
+    const order = () => this.#order(exchange, held, candidates, some)
+    return reading === null ? order() : reading.then(order)
+  }
+
+  #order(exchange: Limited, held: Held, candidates: readonly Upstream[], some: readonly Upstream[]): Ranking {
     const { facts } = exchange
-    const loads = candidates.map((one) => {
+    const { full, asked } = held
+    const loads = some.map((one) => {
       // It has a slot for this exchange already.
       if (one === asked?.upstream) return 0
       const load = this.#load.of(one)
       return full.includes(one) ? Math.max(1, load) : load
     })
-    if (this.#tellsLoad) facts.load = new Map(candidates.map((one, at) => [one, loads[at] ?? 0]))
+    if (this.#tellsLoad) facts.load = new Map(some.map((one, at) => [one, loads[at] ?? 0]))
     // Whoever is bound to one upstream waits for that one.
     if (facts.pin?.isHard || loads.every((load) => load < 1)) return candidates
     const isFree = (_: Upstream, at: number) => loads[at]! < 1
-    return [...candidates.filter(isFree), ...candidates.filter((one, at) => !isFree(one, at))]
+    if (some === candidates) return [...candidates.filter(isFree), ...candidates.filter((one, at) => !isFree(one, at))]
+    if (loads[0]! < 1) return candidates
+    const free = some.find(isFree)
+    return free ? withFirst(candidates, free) : this.#rank(exchange, held, candidates, candidates)
   }
 
   async #take(exchange: Limited, held: Held, upstream: Upstream): Promise<Reply | Retry | undefined> {
@@ -128,6 +141,14 @@ export class UpstreamSlots {
     }
     return this.#slots.wait(places, { timeout: wait.upstream, waiters: waiters.upstream }, exchange)
   }
+}
+
+type Ranking = readonly Upstream[] | Promise<readonly Upstream[]>
+
+/** Of thousands only the first one matters: each attempt ranks anew. */
+function withFirst(candidates: readonly Upstream[], first: Upstream): readonly Upstream[] {
+  const at = candidates.indexOf(first)
+  return [first].concat(candidates.slice(0, at), candidates.slice(at + 1))
 }
 
 /** Lets the next ranking choose somebody else. */

@@ -89,9 +89,13 @@ function snapshot(): void {
 }
 
 const nothing: Hooks = {}
-await bench('the notes of one exchange', {
-  'the exchange alone': () => [exchange(), nothing],
-  'with its notes': () => walk(quiet),
-  'while a page is open': () => walk(watched),
-  'a redacted snapshot of each': snapshot,
-})
+await bench(
+  'the notes of one exchange',
+  {
+    'the exchange alone': () => [exchange(), nothing],
+    'with its notes': () => walk(quiet),
+    'while a page is open': () => walk(watched),
+    'a redacted snapshot of each': snapshot,
+  },
+  { 'with its notes': { atMost: 4 }, 'a redacted snapshot of each': { atLeast: 10 } },
+)

@@ -1,9 +1,9 @@
 /** Who is asked next, in which order, and why. */
-import type { Exchange, Fact, Upstream } from 'postern/plugin'
+import { shortlist, type Exchange, type Fact, type Upstream } from 'postern/plugin'
 import { groupOf, isFarWorse, rank, type Contender } from './rank.ts'
 import { isAccountBound } from './reasoning.ts'
 import { endProof, type Asking, type Decision, type Ranked, type Read, type Room, type Written } from './room.ts'
-import { isPanic, sift, type Sifted } from './sift.ts'
+import { isPanic, sift } from './sift.ts'
 
 type Asks = Exchange<Read & Fact, Written & Fact>
 
@@ -19,11 +19,19 @@ export function choose(exchange: Asks, asking: Asking, candidates: readonly Upst
   const isPlain = candidates.length < 2 && failures.length === 0 && facts.pin === null
   if (isPlain && room.isCalm() && !room.explains) return candidates
 
+  // Where there are very many, some are as good as all of them, as long as one of them can be asked.
+  const some = shortlist(candidates, facts.session ?? exchange.id)
+  const order = chooseAmong(exchange, asking, some, room)
+  return order.length > 0 || some === candidates ? order : chooseAmong(exchange, asking, candidates, room)
+}
+
+function chooseAmong(exchange: Asks, asking: Asking, candidates: readonly Upstream[], room: Room) {
+  const { facts, failures } = exchange
   const now = Date.now()
   const sifted = sift(candidates, failures, facts.model, now, room)
-  const home = homeOf(exchange, candidates, room)
+  const home = homeOf(exchange, asking.candidates, room)
   asking.staysHome = home !== null
-  if (home !== null && asking.again === null) return atHome(exchange, asking, home, sifted, candidates)
+  if (home !== null && asking.again === null) return atHome(exchange, asking, home, room)
   const panic = isPanic(sifted, room)
   for (const { upstream, reason, wait, isLimited } of sifted.resting)
     exchange.passOver(upstream, reason, { wait, isLimited })
@@ -102,8 +110,11 @@ function homeOf({ facts, failures, body }: Asks, candidates: readonly Upstream[]
 }
 
 /** Only one will do. Why it cannot be asked is what the client is told; the others are no way out. */
-function atHome(exchange: Asks, asking: Asking, home: string, { resting }: Sifted, candidates: readonly Upstream[]) {
+function atHome(exchange: Asks, asking: Asking, home: string, room: Room) {
+  const { candidates } = asking
   const upstream = candidates.find(({ name }) => name === home)
+  const own = upstream ? [upstream] : []
+  const { resting } = sift(own, exchange.failures, exchange.facts.model, Date.now(), room)
   // Its own health is no reason to give up what nobody else can do.
   const rest = resting.find((one) => one.upstream === upstream) ?? null
   const hasFailed = exchange.failures.some((failure) => failure.upstream.name === home)
@@ -165,7 +176,7 @@ function proving(exchange: Asks, asking: Asking, ranked: Contender<Upstream>[], 
 }
 
 function decide(exchange: Asks, decision: Omit<Decision, 'passedOver'>): void {
-  const passedOver = exchange.passedOver.map(({ upstream, reason }) => `${upstream.name} ${reason}`)
+  const passedOver = [...new Set(exchange.passedOver.map(({ upstream, reason }) => `${upstream.name} ${reason}`))]
   exchange.facts.decision = [...(exchange.facts.decision ?? []), { ...decision, passedOver }]
 }
 

@@ -1,4 +1,4 @@
-import { definePlugin, retry, upstreamsWoken, type Upstream } from 'postern/plugin'
+import { definePlugin, retry, shortlist, upstreamsWoken, type Upstream } from 'postern/plugin'
 import { again } from './again.ts'
 import { RetryBudget } from './budget.ts'
 import { choose } from './choose.ts'
@@ -69,6 +69,9 @@ export default definePlugin({
       if (!member) own.set(upstream, (member = members.of(upstream)))
       return member
     }
+    function hasStranger(candidates: readonly Upstream[]): boolean {
+      return candidates.some((candidate) => !own.has(candidate))
+    }
     function storeFailed(error: unknown): void {
       log.debug({ err: error }, 'failover: the store did not answer; what other processes know of rests is not known')
     }
@@ -99,7 +102,11 @@ export default definePlugin({
           exchange.facts.asking = asking
           budget.deposit()
         }
-        if (together && introducing === null && candidates.some((candidate) => !own.has(candidate)))
+        if (
+          together &&
+          introducing === null &&
+          hasStranger(shortlist(candidates, exchange.facts.session ?? exchange.id))
+        )
           introducing = introduce(together, candidates, exchange.facts.model)
         if (introducing === null) return choose(exchange, asking, candidates, room)
         const known = asking

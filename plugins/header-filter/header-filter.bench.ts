@@ -44,8 +44,12 @@ function deleteInPlace(answer: Headers): Headers {
   return answer
 }
 
-await bench('17 headers of an answer', {
-  'compiled once': () => keepOnly(headers(), passes),
-  'compiled once, deleted in place': () => deleteInPlace(headers()),
-  'lists built per answer': () => listPerAnswer(headers()),
-})
+await bench(
+  '17 headers of an answer',
+  {
+    'compiled once': () => keepOnly(headers(), passes),
+    'compiled once, deleted in place': () => deleteInPlace(headers()),
+    'lists built per answer': () => listPerAnswer(headers()),
+  },
+  { 'compiled once, deleted in place': { atLeast: 1 }, 'lists built per answer': { atLeast: 3 } },
+)

@@ -15,7 +15,11 @@ function parsePerRequest(address: string): boolean {
   return list.check(address, 'ipv4')
 }
 
-await bench('1 000 rules, an address that none of them matches', {
-  'compiled once': () => compiled.has('192.0.2.1'),
-  'compiled per request': () => parsePerRequest('192.0.2.1'),
-})
+await bench(
+  '1 000 rules, an address that none of them matches',
+  {
+    'compiled once': () => compiled.has('192.0.2.1'),
+    'compiled per request': () => parsePerRequest('192.0.2.1'),
+  },
+  { 'compiled per request': { atLeast: 100 } },
+)

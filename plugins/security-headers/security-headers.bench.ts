@@ -33,8 +33,12 @@ function always(_exchange: Exchange, { headers }: AnswerHead): void {
   )
 }
 
-await bench('an answer of an API, and a page', {
-  'no nonce on the API': () => hooks.onResponse?.(exchange('/v1/messages'), head()),
-  'a nonce on every answer': () => always(exchange('/v1/messages'), head()),
-  'a page': () => hooks.onResponse?.(exchange('/console'), head()),
-})
+await bench(
+  'an answer of an API, and a page',
+  {
+    'no nonce on the API': () => hooks.onResponse?.(exchange('/v1/messages'), head()),
+    'a nonce on every answer': () => always(exchange('/v1/messages'), head()),
+    'a page': () => hooks.onResponse?.(exchange('/console'), head()),
+  },
+  { 'a nonce on every answer': { atLeast: 2 } },
+)

@@ -30,14 +30,21 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '32' },
     body: { type: 'string', default: '2048' },
     stream: { type: 'boolean', default: false },
+    /** `{n}` in one is the number of the variant that is sent. */
     header: { type: 'string', multiple: true, default: [] },
+    /** How many different requests take turns. */
+    variants: { type: 'string', default: '1' },
     /** Each so many requests carry `x-bench-fail`, to which the first upstream answers 503. */
     'fail-every': { type: 'string', default: '0' },
   },
 })
 const total = values.seconds === undefined ? Number(values.requests) : Infinity
 const failEvery = Number(values['fail-every'])
-const request = requestOf(values.path, Number(values.body), values.header)
+const credential = 'authorization: Bearer sk-0123456789012345678901234567890123456789'
+const requests = Array.from({ length: Number(values.variants) }, (_, at) => {
+  const headers = values.header.map((header) => header.replace('{n}', String(at)))
+  return requestOf(values.path, Number(values.body), headers)
+})
 const failing = requestOf(values.path, Number(values.body), [...values.header, 'x-bench-fail: 1'])
 const latencies: number[] = []
 const firsts: number[] = []
@@ -80,7 +87,7 @@ function converse(): Promise<void> {
       begun++
       answer = ''
       sentAt = performance.now()
-      socket.write(failEvery > 0 && begun % failEvery === 0 ? failing : request)
+      socket.write(failEvery > 0 && begun % failEvery === 0 ? failing : requests[begun % requests.length]!)
     }
     socket.setEncoding('latin1')
     socket.on('connect', next)
@@ -120,7 +127,7 @@ function requestOf(path: string, size: number, more: readonly string[]): Buffer 
     'accept: application/json',
     'accept-encoding: gzip, deflate',
     'accept-language: *',
-    'authorization: Bearer sk-0123456789012345678901234567890123456789',
+    ...(more.some((header) => header.startsWith('authorization:')) ? [] : [credential]),
     'content-type: application/json',
     'sec-fetch-mode: cors',
     'user-agent: OpenAI/JS 7.55.0',

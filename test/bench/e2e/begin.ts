@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { cpuOf, residentOf } from './machine.ts'
-import { median } from './measure.ts'
 import { start, type Program } from './processes.ts'
 import { postern } from './rivals.ts'
 import { stub } from './stub.ts'
+import { median } from './turn.ts'
 
 /** Medians: `first` in ms from the start of the program, `cpu` of it, `idle` in MiB a second after it. */
 export interface Begun {

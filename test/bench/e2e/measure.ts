@@ -1,11 +1,10 @@
 /** One scenario: everybody in turns, round after round. */
-import { fileURLToPath } from 'node:url'
-import type { Load } from '../load.ts'
-import { cpuOf, otherLoad, residentOf } from './machine.ts'
-import { output, start, type Running } from './processes.ts'
+import { residentOf } from './machine.ts'
+import { start, type Running } from './processes.ts'
 import { rivals, type Upstreams } from './rivals.ts'
 import type { Scenario } from './scenarios.ts'
 import { stub } from './stub.ts'
+import { awaitQuiet, median, turn, type Effort, type Round, type Until } from './turn.ts'
 
 /** What one rival came to: medians of the rounds; times in ms, memory in MiB. */
 export interface Figures {
@@ -30,23 +29,8 @@ export interface Told {
   readonly otherLoad: number
 }
 
-export interface Effort {
-  readonly rounds: number
-  /** Of one turn. */
-  readonly seconds: number
-  /** Judges even where others work. */
-  readonly anyway: boolean
-}
-
 /** Nobody's way: the load asks the upstream itself. */
 export const direct = 'direct'
-
-/** Cores that others may use while it judges. */
-const quiet = 0.15
-
-interface Round extends Load {
-  readonly cpu?: number
-}
 
 interface Contender {
   readonly name: string
@@ -71,14 +55,14 @@ export async function measure(
   const upstreams = { url: urlOf(first), ...(spare ? { spare: urlOf(spare) } : {}) }
   const { contenders, absent } = await gather(names, upstreams, fails, stack)
   if (!fails) contenders.unshift({ name: direct, server: first, isGateway: false, headers: [], rounds: [] })
-  for (const contender of contenders) await turn(contender, scenario, warmUp(scenario))
+  for (const contender of contenders) await round(contender, scenario, warmUp(scenario))
   const others: number[] = []
-  for (let round = 1; round <= effort.rounds; round++) {
+  // A stream takes half a second: more of them in a turn.
+  const seconds = effort.seconds * (isStream ? 2 : 1)
+  for (let at = 1; at <= effort.rounds; at++) {
     others.push(await awaitQuiet(effort.anyway))
-    for (const contender of contenders) {
-      contender.rounds.push(await turn(contender, scenario, { seconds: effort.seconds }))
-    }
-    process.stderr.write(`${name}: round ${round} of ${effort.rounds}\n`)
+    for (const contender of contenders) contender.rounds.push(await round(contender, scenario, { seconds }))
+    process.stderr.write(`${name}: round ${at} of ${effort.rounds}\n`)
   }
   const figures = contenders.map(summed)
   return { scenario: name, title: scenario.title, figures, absent, otherLoad: median(others) }
@@ -104,42 +88,19 @@ async function gather(names: readonly string[], upstreams: Upstreams, fails: boo
   return { contenders, absent }
 }
 
-/** When a turn ends. */
-type Until = { readonly seconds: number } | { readonly requests: number }
-
 /** V8 needs some thousand requests to be itself; streams are long. */
 function warmUp({ isStream }: Scenario): Until {
   return { requests: isStream ? 128 : 2000 }
 }
 
-async function turn({ server, isGateway, headers }: Contender, scenario: Scenario, until: Until): Promise<Round> {
-  const words = {
-    port: server.port,
-    ...until,
-    connections: scenario.connections,
-    body: scenario.body,
-    'fail-every': scenario.failEvery ?? 0,
-  }
-  const command = [
-    process.execPath,
-    fileURLToPath(new URL('../load.ts', import.meta.url)),
-    ...Object.entries(words).flatMap(([word, value]) => [`--${word}`, String(value)]),
-    ...headers.flatMap((header) => ['--header', header]),
-    ...(scenario.isStream ? ['--stream'] : []),
-  ]
-  const before = isGateway ? cpuOf(server.pid) : 0
-  const load = JSON.parse(await output(command)) as Load // load.ts prints one
-  return isGateway ? { ...load, cpu: (cpuOf(server.pid) - before) / Math.max(1, load.requests) } : load
-}
-
-/** Waits up to a minute for others to end what they do; how many cores they use. */
-async function awaitQuiet(anyway: boolean): Promise<number> {
-  let used = await otherLoad()
-  for (let waited = 0; used > quiet && !anyway && waited < 60; waited++) used = await otherLoad(1000)
-  if (used <= quiet || anyway) return used
-  throw new Error(
-    `others use ${used.toFixed(2)} cores of this machine: what would be measured is them. End them, or say --anyway.`,
-  )
+function round(
+  contender: Contender,
+  { connections, body, failEvery, isStream }: Scenario,
+  until: Until,
+): Promise<Round> {
+  const { server, isGateway, headers } = contender
+  const asked = { connections, body, headers, failEvery: failEvery ?? 0, isStream: isStream ?? false }
+  return turn(server, asked, until, isGateway)
 }
 
 function summed({ name, server, isGateway, rounds }: Contender): Figures {
@@ -153,11 +114,6 @@ function summed({ name, server, isGateway, rounds }: Contender): Figures {
     firstP50: of('firstP50'),
     errors: rounds.reduce((sum, { errors }) => sum + errors, 0),
   }
-}
-
-export function median(list: readonly number[]): number {
-  const sorted = list.toSorted((one, other) => one - other)
-  return sorted[Math.floor(sorted.length / 2)] ?? 0
 }
 
 function urlOf({ port }: Running): string {

@@ -2,6 +2,7 @@
 import { bareWithModules, type Begun } from './begin.ts'
 import { direct, type Figures, type Told } from './measure.ts'
 import { rivals } from './rivals.ts'
+import { sheetTable, type Sheet } from './sheet.ts'
 
 /** One run of the command. */
 export interface Report {
@@ -12,6 +13,8 @@ export interface Report {
   /** Of one turn. */
   readonly seconds: number
   readonly told: readonly Told[]
+  /** Of scenarios that compare no rivals. */
+  readonly sheets: readonly Sheet[]
   readonly begun: readonly Begun[]
 }
 
@@ -24,7 +27,9 @@ const quiet = 0.15
 /** All of it in Markdown. */
 export function tables(report: Report): string {
   const head = `${report.day}; ${report.machine}; medians of ${report.rounds} interleaved rounds of ${report.seconds} s.`
-  return [head, ...report.told.map(table), ...(report.begun.length > 0 ? [beginnings(report.begun)] : [])].join('\n\n')
+  const sheets = report.sheets.map((sheet) => sheetTable(sheet, marked(sheet)))
+  const begun = report.begun.length > 0 ? [beginnings(report.begun)] : []
+  return [head, ...report.told.map(table), ...sheets, ...begun].join('\n\n')
 }
 
 function table(told: Told): string {
@@ -44,7 +49,7 @@ function table(told: Told): string {
 }
 
 /** A figure that others have disturbed says so. */
-function marked({ otherLoad }: Told): string {
+function marked({ otherLoad = 0 }: Pick<Sheet, 'otherLoad'>): string {
   return otherLoad > quiet ? ` — under load: others used ${otherLoad.toFixed(1)} cores meanwhile` : ''
 }
 

@@ -6,37 +6,54 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { begin } from './begin.ts'
+import { begin, type Begun } from './begin.ts'
+import { flat } from './flat.ts'
 import { described } from './machine.ts'
 import { measure, type Told } from './measure.ts'
+import { memory } from './memory.ts'
 import { endTogether } from './processes.ts'
 import { chart, tables, type Report } from './report.ts'
 import { rivals } from './rivals.ts'
 import { scenarios } from './scenarios.ts'
+import type { Sheet } from './sheet.ts'
+import type { Effort } from './turn.ts'
+import { websocket } from './websocket.ts'
+
+/** Scenarios in which no gateways compete for HTTP: each is told in a table of its own. */
+const sheetsOf: Readonly<Record<string, (effort: Effort) => Promise<Sheet>>> = {
+  websocket: (effort) => websocket('websocket', effort),
+  turns: (effort) => websocket('turns', effort),
+  flat,
+  memory,
+}
+/** A start takes seconds, and differs less than a turn. */
+const mostStarts = 5
+
+const names = [...Object.keys(scenarios), ...Object.keys(sheetsOf), 'start']
 
 const help = `npm run bench:e2e -- [options]
 
-  --scenario A,B  Of ${[...Object.keys(scenarios), 'start'].join(', ')}. Default: all
+  --scenario A,B  Of ${names.join(', ')}. Default: all
   --rivals A,B    Of ${Object.keys(rivals).join(', ')}. Default: all
   --rounds N      How many turns each rival has. Default: 7
-  --seconds N     How long a turn is. Default: 2
+  --seconds N     How long a turn is. Default: 0.5
   --quick         Two turns of half a second: to see whether it works
   --anyway        Judges although others use the machine; the figures are marked
   --document      Writes the figures into docs/benchmarks.md as well
 `
 const { values } = parseArgs({
   options: {
-    scenario: { type: 'string', default: [...Object.keys(scenarios), 'start'].join(',') },
+    scenario: { type: 'string', default: names.join(',') },
     rivals: { type: 'string', default: Object.keys(rivals).join(',') },
     rounds: { type: 'string', default: '7' },
-    seconds: { type: 'string', default: '2' },
+    seconds: { type: 'string', default: '0.5' },
     quick: { type: 'boolean', default: false },
     anyway: { type: 'boolean', default: false },
     document: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
-const asked = known('scenario', values.scenario, [...Object.keys(scenarios), 'start'])
+const asked = known('scenario', values.scenario, names)
 const contenders = known('rivals', values.rivals, Object.keys(rivals))
 if (values.help) process.stdout.write(help)
 else if (process.platform !== 'linux') fail('it reads /proc, which this system does not have: Linux alone.')
@@ -47,14 +64,18 @@ async function run(asked: readonly string[], contenders: readonly string[]): Pro
   const rounds = values.quick ? 2 : Number(values.rounds)
   const seconds = values.quick ? 0.5 : Number(values.seconds)
   if (!(rounds >= 1 && seconds > 0)) return fail('--rounds and --seconds are numbers above 0.')
+  const effort = { rounds, seconds, anyway: values.anyway }
   const told: Told[] = []
+  const sheets: Sheet[] = []
+  let begun: readonly Begun[] = []
   try {
     for (const name of asked) {
       const scenario = scenarios[name]
-      if (scenario) told.push(await measure(name, scenario, contenders, { rounds, seconds, anyway: values.anyway }))
+      if (scenario) told.push(await measure(name, scenario, contenders, effort))
+      else if (name === 'start') begun = await begin(Math.min(rounds, mostStarts))
+      else sheets.push(await sheetsOf[name]!(effort))
     }
-    const begun = asked.includes('start') ? await begin(rounds) : []
-    write({ day: new Date().toISOString().slice(0, 10), machine: described(), rounds, seconds, told, begun })
+    write({ day: new Date().toISOString().slice(0, 10), machine: described(), rounds, seconds, told, sheets, begun })
   } catch (error) {
     fail(error instanceof Error ? error.message : String(error))
   }
