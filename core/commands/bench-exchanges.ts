@@ -1,7 +1,8 @@
 /** The exchanges of `postern bench`: requests as SDKs send them, and the upstream that answers them the same way each time. */
 import { once } from 'node:events'
-import { createServer, type ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { http } from '../http.ts'
 import type { Provider } from '../provider.ts'
 import { answer } from '../testing/answers.ts'
 import type { Asked } from '../testing/upstream.ts'
@@ -94,7 +95,7 @@ export interface BenchUpstream extends AsyncDisposable {
 /** What was said for a request once is said for all that are like it. */
 export async function openUpstream(): Promise<BenchUpstream> {
   const known = new Map<string, Promise<Spoken>>()
-  const server = createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
