@@ -51,13 +51,25 @@ function afterSpace(bytes: Buffer, from: number): number {
   return at
 }
 
+/** Bytes of a string that are looked at one by one: a jump costs as much as some dozens of them. */
+const nearby = 48
+
 /** `from` is the opening quote. */
 function afterString(bytes: Buffer, from: number): number {
   let at = from + 1
-  while (at < bytes.length) {
-    const byte = bytes[at]
-    if (byte === quote) return at + 1
-    at += byte === backslash ? 2 : 1
+  for (let end = at + nearby; at < bytes.length; end = at + nearby) {
+    while (at < bytes.length && at < end) {
+      const byte = bytes[at]
+      if (byte === quote) return at + 1
+      at += byte === backslash ? 2 : 1
+    }
+    // The rest of a long text lies behind: to the next quote, or to what may escape it.
+    const next = bytes.indexOf(quote, at)
+    if (next === -1) return bytes.length
+    let first = next
+    while (first > at && bytes[first - 1] === backslash) first--
+    if ((next - first) % 2 === 0) return next + 1
+    at = next + 1
   }
   return bytes.length
 }
