@@ -25,8 +25,23 @@ export function* elementsOf(bytes: Buffer, field: string): Generator<Buffer, voi
   }
 }
 
+/**
+ * The bytes of the member `field` of the object that `bytes` are, the first of them; null where there is none, or none that is called
+ * so without escapes.
+ */
+export function memberOf(bytes: Buffer, field: string): Buffer | null {
+  const at = placeOf(bytes, field)
+  return at === bytes.length ? null : bytes.subarray(at, afterValue(bytes, at))
+}
+
 /** Where the list begins that is the value of the member `field`; the end of the bytes where there is none. */
 function valueOf(bytes: Buffer, field: string): number {
+  const at = placeOf(bytes, field)
+  return bytes[at] === openBracket ? at : bytes.length
+}
+
+/** Where the value of the member `field` begins; the end of the bytes where there is none. */
+function placeOf(bytes: Buffer, field: string): number {
   const none = bytes.length
   let at = afterSpace(bytes, 0)
   if (bytes[at] !== openBrace) return none
@@ -37,7 +52,7 @@ function valueOf(bytes: Buffer, field: string): number {
     at = afterSpace(bytes, keyEnd)
     if (bytes[at] !== colon) return none
     at = afterSpace(bytes, at + 1)
-    if (isIt) return bytes[at] === openBracket ? at : none
+    if (isIt) return at
     at = afterSpace(bytes, afterValue(bytes, at))
     if (bytes[at] !== comma) return none
     at = afterSpace(bytes, at + 1)
