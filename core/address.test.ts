@@ -29,6 +29,19 @@ describe('an address set', () => {
     }
   })
 
+  test('answers the same however often and about however many it is asked', () => {
+    const set = addressSet(['10.0.0.0/8', '2001:db8::/32'])
+    for (let round = 0; round < 2; round++) {
+      for (let at = 0; at < 10_000; at++) {
+        assert.equal(set.has(`10.0.${at >> 8}.${at & 255}`), true)
+        assert.equal(set.has(`11.0.${at >> 8}.${at & 255}`), false)
+      }
+      assert.equal(set.has('2001:db8::1'), true)
+      assert.equal(set.has(`10.0.0.1${'%'.padEnd(200, 'z')}`), true)
+      assert.equal(set.has('nonsense'), false)
+    }
+  })
+
   test('refuses patterns that are none', () => {
     for (const text of ['', '10.0.0.0/33', '::/129', '10.0.0.0/', '10.0.0.0/-1', 'example.com', '10.0.0.0/8/8']) {
       assert.equal(isAddressPattern(text), false, text)

@@ -19,15 +19,29 @@ export function addressSet(patterns: readonly string[]): AddressSet {
     if (bits === null) ranges.addAddress(address, family === 4 ? 'ipv4' : 'ipv6')
     else ranges.addSubnet(address, bits, family === 4 ? 'ipv4' : 'ipv6')
   }
+  const known = new Map<string, boolean>()
   return {
     size: patterns.length,
     has(text) {
+      const answer = known.get(text)
+      if (answer !== undefined) return answer
       const address = plainAddress(text)
       const family = isIP(address)
-      return family !== 0 && ranges.check(address, family === 4 ? 'ipv4' : 'ipv6')
+      const isIn = family !== 0 && ranges.check(address, family === 4 ? 'ipv4' : 'ipv6')
+      if (known.size === mostKnown) known.clear()
+      if (text.length <= longestAddress) known.set(text, isIn)
+      return isIn
     },
   }
 }
+
+/**
+ * Addresses whose answer is remembered: a connection asks again with each request, and Node makes an object of its own for each look,
+ * which costs its collector more than the look (13 to 19 % of an exchange for one rule).
+ */
+const mostKnown = 4096
+/** An IPv6 address with its longest spelling, brackets, zone and port. */
+const longestAddress = 80
 
 /** Whether `addressSet` takes the text. */
 export function isAddressPattern(text: string): boolean {

@@ -2,7 +2,7 @@
 import { overlayOf } from './body/body.ts'
 import { streamBody } from './body/read.ts'
 import type { LiveExchange } from './exchange.ts'
-import type { Body, Failure, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
+import type { Body, Failure, Headers, Outgoing, Reply, Result, Retry, Upstream } from './plugin.ts'
 import type * as TurnRequest from './turn-request.ts'
 import { Attempt, type Answering } from './upstream/attempt.ts'
 import { DialError } from './upstream/dial-errors.ts'
@@ -54,13 +54,13 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
   if (exchange.far) {
     const attempt = await exchange.far.ask(exchange, outgoing, target, watch)
     exchange.asked = attempt
-    return { kind: 'answer', result: withoutKey(await resultOf(exchange, attempt), headers), attempt }
+    return { kind: 'answer', result: told(exchange, await attempt.result, headers), attempt }
   }
   if (isTurn(exchange, upstream, target)) {
     const { askAsTurn } = await (turns ??= import('./turn-request.ts'))
     const attempt = await askAsTurn(exchange, outgoing, target, watch)
     exchange.asked = attempt
-    if (attempt) return { kind: 'answer', result: withoutKey(await resultOf(exchange, attempt), headers), attempt }
+    if (attempt) return { kind: 'answer', result: told(exchange, await attempt.result, headers), attempt }
     if (exchange.gone) throw exchange.gone
   }
   const { connections, pathOf } = target
@@ -75,7 +75,7 @@ export async function ask(exchange: LiveExchange, upstream: Upstream, last: Answ
   // Each attempt adds listeners of the frame's to the response.
   if (exchange.attempt > 1) exchange.response.setMaxListeners(64)
   connections.send(request, exchange.response, attempt)
-  return { kind: 'answer', result: withoutKey(await resultOf(exchange, attempt), headers), attempt }
+  return { kind: 'answer', result: told(exchange, await attempt.result, headers), attempt }
 }
 
 /** Loaded for the first request that is one. */
@@ -87,12 +87,11 @@ function isTurn({ facts, body }: LiveExchange, upstream: Upstream, target: Targe
   return performance.now() >= target.websockets.absentUntil
 }
 
-/** What only an operator can put right is told to the log, though another upstream may serve the exchange. */
-async function resultOf({ log, upstream }: LiveExchange, attempt: Answering): Promise<Result> {
-  const result = await attempt.result
+/** Without the key it was sent. What only an operator can put right is told to the log, though another upstream may serve the exchange. */
+function told({ log, upstream }: LiveExchange, result: Result, sent: Readonly<Headers>): Result {
   if (result.kind === 'failure' && result.error instanceof DialError)
     log.warn({ upstream: upstream!.name, error: result.error.code }, `${upstream!.name}: ${result.error.message}`)
-  return result
+  return withoutKey(result, sent)
 }
 
 /** A length as every server reads it: `007` is 7 to one and malformed to the next. */

@@ -32,15 +32,16 @@ export class Relay implements Sink {
   }
 
   bytes(chunk: Buffer, isLast: boolean): boolean {
-    const sent = this.tap ? this.#tapped(this.tap, (tap) => tap.push(chunk)) : chunk
+    const { tap } = this
+    const sent = tap ? this.#tapped(() => tap.push(chunk)) : chunk
     if (sent === null || sent.length === 0) return true
     const exchange = this.#exchange
     exchange.sent += sent.length
     exchange.quiet = 0
-    if (isLast && !this.tap) {
-      // Node sends a short text with its head as one string: one write of one piece instead of two. As latin1 every byte stays.
-      if (sent.length <= textLimit) this.#response.end(sent.toString('latin1'), 'latin1')
-      else this.#response.end(sent)
+    if (isLast && !tap?.edits) {
+      // Whoever is shown the whole of it sees it now: the answer leaves with its end.
+      if (tap && this.#tapped(() => tap.end()) === null) return true
+      this.#end(sent)
       return true
     }
     if (this.#isStream) this.#tail = sent.length > 3 ? sent : Buffer.concat([this.#tail.subarray(-3), sent])
@@ -49,10 +50,9 @@ export class Relay implements Sink {
 
   whole(): void {
     if (this.#response.writableEnded) return
-    const rest = this.tap ? this.#tapped(this.tap, (tap) => tap.end()) : nothing
+    const rest = this.tap ? this.#tapped(() => this.tap!.end()) : nothing
     if (rest === null) return
-    if (rest.length > 0) this.#response.end(rest)
-    else this.#response.end()
+    this.#end(rest)
   }
 
   /**
@@ -77,9 +77,9 @@ export class Relay implements Sink {
   }
 
   /** What the tap makes of it; null where a plugin failed at it or an event has no end: then the answer ends here. */
-  #tapped(tap: Tap, run: (tap: Tap) => Buffer): Buffer | null {
+  #tapped(run: () => Buffer): Buffer | null {
     try {
-      return run(tap)
+      return run()
     } catch (thrown) {
       const error = thrown instanceof Error ? thrown : new Error(String(thrown))
       this.#exchange.log.error({ err: error }, error.message)
@@ -87,6 +87,13 @@ export class Relay implements Sink {
       this.attempt.abort(error)
       return null
     }
+  }
+
+  /** Node sends a short text with its head as one string: one write of one piece instead of two. As latin1 every byte stays. */
+  #end(rest: Buffer): void {
+    if (rest.length === 0) this.#response.end()
+    else if (rest.length <= textLimit) this.#response.end(rest.toString('latin1'), 'latin1')
+    else this.#response.end(rest)
   }
 
   #pause(): false {

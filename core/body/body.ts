@@ -130,25 +130,39 @@ class Version {
   get(field: string): unknown {
     const known = this.#values.get(field)
     if (known !== undefined) return known
-    const value = this.#find(field.split('.'))
+    const value = this.#find(pathOf(field))
     if (value !== undefined) this.#values.set(field, value)
     return value
   }
 
   #find(path: readonly string[]): unknown {
     let { members } = this
-    for (const [depth, name] of path.entries()) {
-      const member = members && findMember(this.bytes, members, name)
+    const last = path.length - 1
+    for (let depth = 0; depth <= last; depth++) {
+      const member = members && findMember(this.bytes, members, path[depth]!)
       if (!member) return undefined
-      if (depth === path.length - 1) return frozen(parseJson(this.bytes.toString('utf8', member.start, member.end)))
+      if (depth === last) return frozen(parseJson(this.bytes.toString('utf8', member.start, member.end)))
       members = scanObject(this.bytes, member.start, member.end)
     }
     return undefined
   }
 }
 
+/** The names of fields that were asked for, taken apart. Plugins choose them, and options: there are few. */
+const paths = new Map<string, readonly string[]>()
+const mostPaths = 1024
+
+function pathOf(field: string): readonly string[] {
+  const known = paths.get(field)
+  if (known) return known
+  const path = field.split('.')
+  if (paths.size < mostPaths) paths.set(field, path)
+  return path
+}
+
 /** The value, which nobody can change any more, however deep: it is given to every plugin that asks. */
 function frozen(value: unknown): unknown {
+  if (typeof value !== 'object') return value
   const waiting = [value]
   while (waiting.length > 0) {
     const next = waiting.pop()

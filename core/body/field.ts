@@ -2,10 +2,20 @@
 import { JsonBody } from './body.ts'
 import { findMember, scanObject } from './scan.ts'
 
-/** A field of a JSON document, found in its bytes; `undefined` where it is not there. Dots lead into objects. */
+/** A field of a JSON document, found in its bytes; `undefined` where it is not there. Dots lead into objects. Its bytes never change. */
 export function jsonField(document: Buffer, field: string): unknown {
-  return new JsonBody(document).get(field)
+  if (latest.original !== document) {
+    const body = new JsonBody(document)
+    if (document.length > mostRemembered) return body.get(field)
+    latest = body
+  }
+  return latest.get(field)
 }
+
+/** The document that was asked last: whoever looks at an answer looks for several fields, and one walk finds them all. */
+let latest = new JsonBody(Buffer.alloc(0))
+/** A longer one is not kept in memory for the next question, in bytes. */
+const mostRemembered = 16 * 1024
 
 /** The bytes of a field's value as they stand in the document, not copied; null where it is not there. Dots lead into objects. */
 export function jsonBytes(document: Buffer, field: string): Buffer | null {

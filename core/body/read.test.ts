@@ -140,3 +140,51 @@ describe('a client that is gone before its body is read', () => {
     })
   }
 })
+
+describe('a body that comes with its head', () => {
+  /** Writes requests to one connection, so many at once; resolves with as many answers. */
+  async function talk(url: string, bodies: readonly Buffer[], atOnce: number): Promise<number> {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    let heard = ''
+    socket.on('data', (chunk) => (heard += chunk.toString('latin1')))
+    const answers = () => heard.split('HTTP/1.1 200 OK').length - 1
+    for (let at = 0; at < bodies.length; at += atOnce) {
+      const written = bodies.slice(at, at + atOnce).map((body) => {
+        const head = `POST /v1/responses HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
+        return Buffer.concat([Buffer.from(head), body])
+      })
+      socket.write(Buffer.concat(written))
+      while (answers() < at + written.length) await once(socket, 'data')
+    }
+    socket.destroy()
+    return answers()
+  }
+
+  for (const [what, atOnce] of [
+    ['one after the other', 1],
+    ['several in one packet', 4],
+  ] as const) {
+    test(`is taken whole, and leaves the connection to the next: ${what}`, async () => {
+      await using upstream = await fakeUpstream(json(200, {}))
+      await using gw = await gateway({ plugins, upstreams: upstreams(upstream.url) })
+      const bodies = Array.from({ length: 12 }, (_, at) => documentOf(100 + 300 * at))
+      assert.equal(await talk(gw.url, bodies, atOnce), bodies.length)
+      assert.deepEqual(
+        upstream.asked.map(({ body }) => body.toString()),
+        bodies.map((body) => body.toString()),
+      )
+    })
+  }
+
+  test('is refused by its length, or by what it is, and not held against the next connection', async () => {
+    await using upstream = await fakeUpstream(json(200, {}))
+    await using gw = await gateway({ plugins, upstreams: upstreams(upstream.url), limits: { body: '1KiB' } })
+    const post = async (body: Buffer) =>
+      (await fetch(`${gw.url}/v1/responses`, { method: 'POST', headers: { 'content-type': 'application/json' }, body }))
+        .status
+    assert.equal(await post(documentOf(5000)), 413)
+    assert.equal(await post(Buffer.from('{"model":')), 400)
+    assert.equal(await post(documentOf(500)), 200)
+    assert.equal(upstream.asked.length, 1)
+  })
+})

@@ -7,14 +7,16 @@ const firstRoom = 2 ** 20
 
 /**
  * The whole body. Throws Refused (413) as soon as the announced length or the bytes that came exceed `limit` (bytes), and
- * ClientGone where the client leaves first. A body that came in one piece is not copied. One of known length is copied into
- * its place as it comes, so that what arrived is not kept twice; one of unknown length is gathered and copied once.
+ * ClientGone where the client leaves first. A body that came in one piece is not copied; one that came with its head, as short ones
+ * do, is there at once. One of known length is copied into its place as it comes, so that what arrived is not kept twice; one of
+ * unknown length is gathered and copied once.
  */
-export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
+export function readBody(request: IncomingMessage, limit: number): Buffer | Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? -1)
-  if (announced > limit) return Promise.reject(tooLarge(limit))
+  if (announced > limit) throw tooLarge(limit)
   // It may have gone while plugins looked at its head; what has happened by now is not told again.
-  if (request.destroyed) return Promise.reject(new ClientGone())
+  if (request.destroyed) throw new ClientGone()
+  if (request.complete && announced > 0 && request.readableLength === announced) return request.read() as Buffer // no encoding is set
   return new Promise((resolve, reject) => {
     const gathered = announced > 0 ? new Placed(announced) : new Gathered()
     request.on('data', (chunk: Buffer) => {
@@ -42,9 +44,13 @@ class Placed {
   }
 
   add(chunk: Buffer): void {
-    if (this.length === 0 && chunk.length === this.#announced) this.#bytes = chunk
-    else chunk.copy(this.#room(this.length + chunk.length), this.length)
-    this.length += chunk.length
+    const { length } = chunk
+    if (this.length === 0 && length === this.#announced) this.#bytes = chunk
+    else {
+      chunk.copy(this.#room(this.length + length), this.length)
+      release(chunk)
+    }
+    this.length += length
   }
 
   whole(): Buffer {
@@ -61,6 +67,15 @@ class Placed {
     this.#bytes = bytes
     return bytes
   }
+}
+
+/**
+ * Gives the memory of a piece back that nobody will look at again. Left to the collector, pieces of large bodies outgrow what V8 lets
+ * stand outside of its heap before it collects all of it: at 100 KB each, a third of the CPU time went into that.
+ */
+function release({ buffer, byteLength }: Buffer): void {
+  // Node's parser gives each piece a memory of its own; of any other a part may be somebody else's.
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
 }
 
 class Gathered {

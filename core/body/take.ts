@@ -9,7 +9,7 @@ import { readBody, tooLarge } from './read.ts'
  * JSON is held, within `limits.body`, if a plugin wants to see bodies; everything else passes through, within
  * `limits.upload`, and so does what the path says is a file. A body that says it is JSON and is not is refused here.
  */
-export async function takeBody({ request, route, gateway, facts }: LiveExchange): Promise<Body> {
+export function takeBody({ request, route, gateway, facts }: LiveExchange): Body | Promise<Body> {
   const { limits } = gateway.config.settings
   const {
     'content-length': length,
@@ -21,8 +21,13 @@ export async function takeBody({ request, route, gateway, facts }: LiveExchange)
     if (Number(length ?? 0) > limits.upload) throw tooLarge(limits.upload)
     return streamedBody
   }
-  const body = new JsonBody(await readBody(request, route.provider?.bodyLimit ?? limits.body))
-  if (body.bytes.length === 0) return emptyBody
+  const bytes = readBody(request, route.provider?.bodyLimit ?? limits.body)
+  return bytes instanceof Promise ? bytes.then(jsonBody) : jsonBody(bytes)
+}
+
+function jsonBody(bytes: Buffer): Body {
+  if (bytes.length === 0) return emptyBody
+  const body = new JsonBody(bytes)
   if (!body.isObject) throw new Refused(fault('INVALID_JSON', 'it is not one whole JSON object'))
   return body
 }

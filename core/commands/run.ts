@@ -1,4 +1,5 @@
 /** `postern run`: listens until it is told to stop. */
+import { setFlagsFromString } from 'node:v8'
 import { ConfigError, render } from '../config/problems.ts'
 import type { Command } from '../main.ts'
 import { openLog, type RootLog } from '../observe/log.ts'
@@ -11,7 +12,14 @@ import { startSidecar, type Sidecar } from '../sidecar.ts'
  */
 export const hardDeadline = 20_000
 
+/**
+ * Young objects are collected by one thread: what an exchange leaves is a megabyte in a hundred, for which V8 wakes helpers that cost
+ * more than they take over (ARCHITECTURE.md, "Transport"). Full collections go on beside the exchanges as before.
+ */
+const collector = '--no-parallel-scavenge'
+
 export const run: Command = async ({ config }) => {
+  setFlagsFromString(collector)
   const log = openLog({ level: 'info' })
   dieLoudly(log)
   // Until it listens there is nothing to end. Said aloud, because the first process of a container hears no signal without a handler.

@@ -20,6 +20,11 @@ export interface RootLog extends Log {
    */
   setDestination(destination: number | string): void
   isOn(level: Level): boolean
+  /**
+   * A record whose fields are spelt already: members of a JSON object, without its braces. `mayTell`: something in them has to be
+   * looked at by the redactor. Whoever calls it has asked `isOn`.
+   */
+  record(level: Level, members: string, message: string, mayTell: boolean): void
   /** Writes out what is buffered; call it before the process ends. */
   flush(): void
 }
@@ -37,11 +42,13 @@ export interface LogOptions {
 export function openLog(options: LogOptions): RootLog {
   const open = (place: number | string) => new Destination(place, (lost) => logger.warn({ lost }, lostRecords))
   let current = open(options.destination ?? 1)
+  const instance = randomUUID().slice(0, 8)
+  const time = clock()
   const logger = pino(
     {
       level: options.level,
-      base: { instance: randomUUID().slice(0, 8) },
-      timestamp: clock(),
+      base: { instance },
+      timestamp: time,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: pino.stdSerializers.err },
       hooks: { streamWrite: redactLine },
@@ -56,6 +63,10 @@ export function openLog(options: LogOptions): RootLog {
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
     isOn: (level) => level !== 'silent' && logger.isLevelEnabled(level),
+    record(level, members, message, mayTell) {
+      const line = `{"level":"${level}"${time()},"instance":"${instance}",${members},"msg":"${message}"}\n`
+      current.write(mayTell ? redactLine(line) : line)
+    },
     child(fields) {
       const child = logger.child(fields)
       children.add(new WeakRef(child))
@@ -249,5 +260,6 @@ export const silentLog: RootLog = {
   setLevel() {},
   setDestination() {},
   isOn: () => false,
+  record() {},
   flush() {},
 }

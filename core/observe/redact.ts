@@ -88,6 +88,8 @@ const standard = makeRedactor()
 export const redactText = standard.text
 /** `Redactor.line` by the rules that always hold. */
 export const redactLine = standard.line
+/** Whether `redactLine` would have to look closer at a line with this text in it, spelt as JSON. */
+export const mayTell = (spelt: string): boolean => lineMayTell.test(spelt)
 /** `Redactor.url` by the rules that always hold. */
 export const redactUrl = standard.url
 /** `Redactor.headers` by the rules that always hold. */

@@ -129,7 +129,15 @@ function recordingLog(): { log: RootLog; records: LogRecord[] } {
   })
   return {
     records,
-    log: { ...logOf({}), child: logOf, setLevel() {}, setDestination() {}, isOn: () => true, flush() {} },
+    log: {
+      ...logOf({}),
+      child: logOf,
+      record: (level, members, message) => at(level, {})(JSON.parse(`{${members}}`) as object, message),
+      setLevel() {},
+      setDestination() {},
+      isOn: () => true,
+      flush() {},
+    },
   }
 }
 

@@ -49,6 +49,8 @@ const remembered = 100_000
 /** Writes that may wait; while the store is slow, more than these are lost, which costs stickiness and nothing else. */
 const queued: QueueOptions = { capacity: 1000, workers: 16 }
 
+const none: readonly never[] = Object.freeze([])
+
 export class Bindings {
   readonly #store: BindingStore
   readonly #counters: Counters
@@ -69,18 +71,36 @@ export class Bindings {
   }
 
   /** What the store says of each, new key before old, all in one round trip; null where it cannot be asked. Never rejects. */
-  async read(wanted: readonly Keys[]): Promise<readonly (Bound | null)[] | null> {
-    const legacy = this.#settings.readsOld ? wanted.flatMap(({ legacy }) => legacy ?? []) : []
-    const keys = [...wanted.map(({ key }) => key), ...legacy]
+  read(wanted: readonly Keys[]): Promise<readonly (Bound | null)[] | null> {
+    const keys: string[] = []
+    for (const { key } of wanted) keys.push(key)
+    if (this.#settings.readsOld) for (const { legacy } of wanted) if (legacy !== null) keys.push(legacy)
     this.#counters.add('sticky_reads')
-    const values = await this.#ask(keys)
-    if (values === null) return null
-    const valueOf = (key: string) => values.get(key) ?? null
+    // Before the store is asked: what is on its way now may have arrived by the time of the answer.
+    const own = this.#underway.size === 0 ? none : keys.map((key) => this.#underway.get(key))
+    return this.#store.getMany(keys).then(
+      (values) => this.#found(wanted, keys, values, own),
+      () => {
+        this.#counters.add('store_errors')
+        return null
+      },
+    )
+  }
+
+  #found(
+    wanted: readonly Keys[],
+    keys: readonly string[],
+    values: readonly (string | null)[],
+    own: readonly (Write | undefined)[],
+  ): readonly (Bound | null)[] {
+    const valueOf = (at: number) => (own[at] ? (valueIn(own[at], keys[at]!) ?? null) : (values[at] ?? null))
+    // The old keys stand behind the new ones, in the same order.
+    let oldAt = wanted.length
     let [fellBack, hit] = [false, false]
-    const found = wanted.map((one): Bound | null => {
-      const now = valueOf(one.key)
+    const found = wanted.map((one, at): Bound | null => {
+      const now = valueOf(at)
       if (one.legacy === null || !this.#settings.readsOld) return now === null ? null : { upstream: now, isOld: false }
-      const account = valueOf(one.legacy)
+      const account = valueOf(oldAt++)
       const old = account === null ? null : (this.#settings.accounts[account] ?? account)
       if (now !== null) {
         // Somebody moves sessions who knows the old key only.
@@ -124,20 +144,6 @@ export class Bindings {
   forget({ key, legacy }: Keys): void {
     this.#written.delete(key)
     this.#send({ entries: [], gone: legacy === null ? [key] : [key, legacy] })
-  }
-
-  async #ask(keys: readonly string[]): Promise<ReadonlyMap<string, string | null> | null> {
-    // Before the store is asked: what is on its way now may have arrived by the time of the answer.
-    const own = keys.map((key) => this.#underway.get(key))
-    try {
-      const values = await this.#store.getMany(keys)
-      return new Map(
-        keys.map((key, at) => [key, own[at] ? (valueIn(own[at], key) ?? null) : (values[at] ?? null)] as const),
-      )
-    } catch {
-      this.#counters.add('store_errors')
-      return null
-    }
   }
 
   #send(write: Write): void {

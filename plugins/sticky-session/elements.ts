@@ -25,8 +25,23 @@ export function* elementsOf(bytes: Buffer, field: string): Generator<Buffer, voi
   }
 }
 
+/**
+ * The bytes of the member `field` of the object that `bytes` are, the first of them; null where there is none, or none that is called
+ * so without escapes.
+ */
+export function memberOf(bytes: Buffer, field: string): Buffer | null {
+  const at = placeOf(bytes, field)
+  return at === bytes.length ? null : bytes.subarray(at, afterValue(bytes, at))
+}
+
 /** Where the list begins that is the value of the member `field`; the end of the bytes where there is none. */
 function valueOf(bytes: Buffer, field: string): number {
+  const at = placeOf(bytes, field)
+  return bytes[at] === openBracket ? at : bytes.length
+}
+
+/** Where the value of the member `field` begins; the end of the bytes where there is none. */
+function placeOf(bytes: Buffer, field: string): number {
   const none = bytes.length
   let at = afterSpace(bytes, 0)
   if (bytes[at] !== openBrace) return none
@@ -37,7 +52,7 @@ function valueOf(bytes: Buffer, field: string): number {
     at = afterSpace(bytes, keyEnd)
     if (bytes[at] !== colon) return none
     at = afterSpace(bytes, at + 1)
-    if (isIt) return bytes[at] === openBracket ? at : none
+    if (isIt) return at
     at = afterSpace(bytes, afterValue(bytes, at))
     if (bytes[at] !== comma) return none
     at = afterSpace(bytes, at + 1)
@@ -51,13 +66,25 @@ function afterSpace(bytes: Buffer, from: number): number {
   return at
 }
 
+/** Bytes of a string that are looked at one by one: a jump costs as much as some dozens of them. */
+const nearby = 48
+
 /** `from` is the opening quote. */
 function afterString(bytes: Buffer, from: number): number {
   let at = from + 1
-  while (at < bytes.length) {
-    const byte = bytes[at]
-    if (byte === quote) return at + 1
-    at += byte === backslash ? 2 : 1
+  for (let end = at + nearby; at < bytes.length; end = at + nearby) {
+    while (at < bytes.length && at < end) {
+      const byte = bytes[at]
+      if (byte === quote) return at + 1
+      at += byte === backslash ? 2 : 1
+    }
+    // The rest of a long text lies behind: to the next quote, or to what may escape it.
+    const next = bytes.indexOf(quote, at)
+    if (next === -1) return bytes.length
+    let first = next
+    while (first > at && bytes[first - 1] === backslash) first--
+    if ((next - first) % 2 === 0) return next + 1
+    at = next + 1
   }
   return bytes.length
 }

@@ -51,6 +51,22 @@ describe('the opening of a conversation', () => {
       claude({ messages: [user([image]), assistant('y'), user('z')] }),
     ],
     [
+      'of a pasted document does not depend on how it is spelt',
+      chat({ messages: [{ role: 'system', content: 's' }, user('x'.repeat(100_000))] }),
+      chat({
+        messages: [
+          { role: 'system', content: 's' },
+          user([{ type: 'text', text: 'x'.repeat(100_000) }]),
+          assistant('y'),
+        ],
+      }),
+    ],
+    [
+      'of a pasted document is its beginning and its length',
+      chat({ messages: [user(`${'x'.repeat(70_000)}one`)] }),
+      chat({ messages: [user([{ type: 'text', text: `${'x'.repeat(70_000)}two` }])] }),
+    ],
+    [
       'does not depend on the order of the members',
       { path: '/claude/v1/messages', body: { messages: [user('x')], max_tokens: 1, system: 's' } },
       { path: '/claude/v1/messages', body: { system: 's', tools: [{ name: '"messages":[{' }], messages: [user('x')] } },

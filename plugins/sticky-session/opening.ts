@@ -1,6 +1,7 @@
 /** The opening of a conversation: what every turn of it repeats, because the APIs have no memory of their own. */
+import { isAscii } from 'node:buffer'
 import type { Body } from 'postern/plugin'
-import { elementsOf } from './elements.ts'
+import { elementsOf, memberOf } from './elements.ts'
 
 /** How a dialect writes a conversation. */
 export interface Shape {
@@ -30,7 +31,16 @@ export function openingOf(body: Body, shape: Shape): string | null {
   const texts: string[] = []
   for (const field of shape.system) texts.push(...textsOf(cachedOf(body.get(field))))
   let asked = false
+  /** Characters that were left out of the last text, where they would not count. */
+  let cut = 0
   for (const element of elementsOf(body.bytes, shape.messages)) {
+    const plain = element.length > longest ? plainText(element) : null
+    if (plain) {
+      texts.push(plain.toString('latin1', 0, longest))
+      cut = plain.length - longest
+      asked = true
+      break
+    }
     const message = parsed(element)
     if (message === null) break
     const role = message.role ?? 'user'
@@ -49,8 +59,24 @@ export function openingOf(body: Body, shape: Shape): string | null {
     texts.push(whole)
   }
   const opening = texts.join('\0')
-  return opening.length > longest ? `${opening.slice(0, longest)}\0${opening.length}` : opening
+  const length = opening.length + cut
+  return length > longest ? `${opening.slice(0, longest)}\0${length}` : opening
 }
+
+/**
+ * What a user says in one text without escapes, as its bytes; null for any other message. Of a pasted document of 100 KB neither a text
+ * nor an object is made then, which cost more than all else that is done for its request.
+ */
+function plainText(element: Buffer): Buffer | null {
+  const role = memberOf(element, 'role')
+  const content = memberOf(element, 'content')
+  if (role?.toString('latin1') !== '"user"' || content?.[0] !== quote) return null
+  const text = content.subarray(1, -1)
+  return text.length > longest && isAscii(text) && !text.includes(backslash) ? text : null
+}
+
+const quote = 0x22
+const backslash = 0x5c
 
 interface Message {
   readonly role?: unknown

@@ -1,6 +1,6 @@
 /** The walk of a session: looked up once, ranked for each attempt, bound by the answer. */
 import type { Failure, Log, Upstream } from 'postern/plugin'
-import type { Binding, Bindings } from './bindings.ts'
+import type { Binding, Bindings, Bound } from './bindings.ts'
 import type { Counters } from './counters.ts'
 import type { Keys } from './keys.ts'
 import { unknown, type Asked, type Notes, type Options } from './notes.ts'
@@ -20,17 +20,28 @@ export class Sessions {
   }
 
   /** What the store knows of the session and of what it refers to, in one round trip. */
-  async lookUp({ session, anchor }: Notes, candidates: readonly Upstream[]): Promise<Known> {
+  lookUp({ session, anchor }: Notes, candidates: readonly Upstream[]): Promise<Known> {
+    const wanted = session && anchor ? [session, anchor] : [(session ?? anchor)!]
+    return this.#bindings.read(wanted).then((found) => {
+      if (found === null) return unknown
+      const ofSession = (session && found[0]) ?? null
+      const ofAnchor = (anchor && found.at(-1)) ?? null
+      if (ofSession?.isOld || ofAnchor?.isOld) this.#takeOver({ session, anchor }, [ofSession, ofAnchor], candidates)
+      return { session: ofSession?.upstream ?? null, anchor: ofAnchor?.upstream ?? null }
+    })
+  }
+
+  /** An old writer's binding becomes ours, so that the session is at home when old keys are no longer read. */
+  #takeOver(
+    { session, anchor }: Pick<Notes, 'session' | 'anchor'>,
+    [ofSession, ofAnchor]: readonly [Bound | null, Bound | null],
+    candidates: readonly Upstream[],
+  ): void {
     const { ttl, response_ttl } = this.#options
-    const found = await this.#bindings.read([session, anchor].filter((keys) => keys !== null))
-    if (found === null) return unknown
-    const [ofSession = null, ofAnchor = null] = session ? found : [null, ...found]
-    // An old writer's binding is taken over, so that the session is at home when old keys are no longer read.
     const taken: Binding[] = []
     if (session && ofSession?.isOld) taken.push({ keys: session, upstream: ofSession.upstream, ttl })
     if (anchor && ofAnchor?.isOld) taken.push({ keys: anchor, upstream: ofAnchor.upstream, ttl: response_ttl })
     this.#bindings.write(taken.filter(({ upstream }) => candidates.some(({ name }) => name === upstream)))
-    return { session: ofSession?.upstream ?? null, anchor: ofAnchor?.upstream ?? null }
   }
 
   /** The candidates in the order that the binding makes of them; says why where it leaves some out. */

@@ -47,8 +47,8 @@ test('a body is patched, asked of two upstreams and mapped without ever being pa
     spelling.mock.restore()
   }
   assert.ok(body.length > 80_000)
-  // Single fields are parsed: a model, a flag. What the fake upstreams answer is spelt by them.
-  assert.ok(Math.max(...lengths) < 100, `something of ${Math.max(...lengths)} characters was parsed or spelt`)
+  // Single fields are parsed: a model, a flag. What the fake upstreams answer is spelt by them, and the log's line is read by the kit.
+  assert.ok(Math.max(...lengths) < 500, `something of ${Math.max(...lengths)} characters was parsed or spelt`)
   const expected = body.replace('"model":"small","user":"u"', '"model":"big"')
   assert.equal(String(second.asked[0]?.body), expected)
   assert.equal(String(first.asked[0]?.body), expected.replace(/\}$/, ',"only":"first"}'))

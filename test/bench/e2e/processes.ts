@@ -1,10 +1,10 @@
 /** Servers as processes of their own: started on a port, and ended with the run. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { freePort } from '../../redis-server.ts'
 import { pins } from './machine.ts'
 
@@ -38,7 +38,10 @@ export async function start(program: Program, core: 0 | 1): Promise<Running> {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'))
   const filled = (text: string) => text.replaceAll('{port}', String(port)).replaceAll('{folder}', folder)
-  for (const [name, text] of Object.entries(program.files ?? {})) writeFileSync(join(folder, name), filled(text))
+  for (const [name, text] of Object.entries(program.files ?? {})) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true })
+    writeFileSync(join(folder, name), filled(text))
+  }
   const [command = '', ...words] = [...(pins ? ['taskset', '-c', String(core)] : []), ...program.words.map(filled)]
   const from = performance.now()
   // Its errors are the reader's; what it logs is written, as it would be, and kept by nobody.

@@ -115,13 +115,14 @@ const shipped = [
 export function postern({ url, spare }: Upstreams, plugins: readonly string[] = shipped, main?: string): Program {
   const file = `listen: 127.0.0.1:{port}
 admin: ${plugins.includes('console') ? '{ listen: 127.0.0.1:0 }' : 'false'}
-log: { file: '{folder}/log.jsonl' }
+log: { file: '{folder}/log/log.jsonl' }
 upstreams:
   - { name: first, provider: openai, url: '${url}', key: sk-bench, priority: 1 }
 ${spare ? `  - { name: spare, provider: openai, url: '${spare}', key: sk-bench, priority: 2 }\n` : ''}plugins:
 ${plugins.map((line) => `  - ${line}\n`).join('')}`
   const words = [process.execPath, main ?? join(root, 'bin/postern.js'), 'run', '--config', '{folder}/gateway.yaml']
-  return { words, files: { 'gateway.yaml': file } }
+  // Beside gateway.yaml each piece of the log would be news of the folder that is watched.
+  return { words, files: { 'gateway.yaml': file, 'log/log.jsonl': '' } }
 }
 
 /** A server of node-rivals.ts. */
