@@ -5,6 +5,7 @@ import { limits, on_disconnect } from './limits.ts'
 import { timeouts } from './timeouts.ts'
 import { listenerTls, upstreamTls } from './tls.ts'
 import { websocket } from './websocket.ts'
+import { workers } from './workers.ts'
 
 const log = {
   type: 'object',
@@ -140,6 +141,7 @@ export const coreSchema = {
       default: '127.0.0.1:8787',
     },
     tls: listenerTls,
+    workers,
     admin: {
       description: 'The second listener, for operators; false: there is none. Changing it needs a restart.',
       anyOf: [
