@@ -29,7 +29,9 @@ export interface SidecarOptions {
   readonly plugins: PluginSource
   readonly log: RootLog
   readonly env?: Record<string, string | undefined>
-  /** How the file is read, each time; from its place where absent. */
+  /** What was read of the file already: the first version is not read again. */
+  readonly first?: Loaded
+  /** How the file is read; from its place where absent. */
   readonly load?: () => Promise<Loaded>
   /** What is made of each configuration that was read, before it is built: other addresses, for a test of the file. */
   readonly adapt?: (config: Config) => Config
@@ -55,7 +57,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const { log, resolve } = options
   const house: House = { shared: new Shared(), log, metrics, overload, hurry, resolve }
   let files: FileHashes = new Map()
-  const config = await read(options, (found) => (files = found))
+  const config = await read(options, (found) => (files = found), options.first)
   const { level, file } = config.settings.log
   log.setLevel(level)
   if (file !== undefined) direct(log, file)
@@ -288,9 +290,9 @@ export class Sidecar {
   }
 }
 
-async function read(options: SidecarOptions, tell: (files: FileHashes) => void): Promise<Config> {
+async function read(options: SidecarOptions, tell: (files: FileHashes) => void, first?: Loaded): Promise<Config> {
   const { file, plugins, env = process.env, log } = options
-  const loaded = await (options.load?.() ?? loadConfig(file, { plugins, env }))
+  const loaded = first ?? (await (options.load?.() ?? loadConfig(file, { plugins, env })))
   const config = admitted(loaded, log, tell)
   return options.adapt?.(config) ?? config
 }

@@ -20,6 +20,8 @@ export interface RootLog extends Log {
    */
   setDestination(destination: number | string): void
   isOn(level: Level): boolean
+  /** Whole lines of another process's log, as they are. */
+  pass(lines: string): void
   /** Writes out what is buffered; call it before the process ends. */
   flush(): void
 }
@@ -28,6 +30,8 @@ export interface LogOptions {
   readonly level: Level
   /** File descriptor or path; 1 is the standard output. */
   readonly destination?: number | string
+  /** Which worker writes it, in every line. Absent: there are none. */
+  readonly worker?: number
 }
 
 /**
@@ -40,7 +44,7 @@ export function openLog(options: LogOptions): RootLog {
   const logger = pino(
     {
       level: options.level,
-      base: { instance: randomUUID().slice(0, 8) },
+      base: { instance: randomUUID().slice(0, 8), ...(options.worker === undefined ? {} : { worker: options.worker }) },
       timestamp: clock(),
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: pino.stdSerializers.err },
@@ -56,6 +60,7 @@ export function openLog(options: LogOptions): RootLog {
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
     isOn: (level) => level !== 'silent' && logger.isLevelEnabled(level),
+    pass: (lines) => current.write(lines),
     child(fields) {
       const child = logger.child(fields)
       children.add(new WeakRef(child))
@@ -249,5 +254,6 @@ export const silentLog: RootLog = {
   setLevel() {},
   setDestination() {},
   isOn: () => false,
+  pass() {},
   flush() {},
 }

@@ -12,16 +12,7 @@ export function stateMetrics(metrics: Metrics) {
     age: metrics.gauge('postern_configuration_age_seconds', 'Since the running configuration was taken over.', [], {
       across: 'most',
     }),
-    reloads: metrics.gauge('postern_reloads', 'Configurations taken over since the start.', [], { across: 'most' }),
-    refused: metrics.gauge('postern_reloads_refused', 'Configurations refused since the start.', [], {
-      across: 'most',
-    }),
-    isRefused: metrics.gauge(
-      'postern_configuration_refused',
-      '1 while the latest version of the file was refused.',
-      [],
-      { across: 'most' },
-    ),
+    ...reloadMetrics(metrics),
     storeUp: metrics.gauge('postern_store_up', '1 while the store answers.', [], { across: 'least' }),
     storeFailures: metrics.gauge(
       'postern_store_failures',
@@ -34,6 +25,22 @@ export function stateMetrics(metrics: Metrics) {
       '1 while the database answers, 0 while it does not; 1 where there is none.',
       [],
       { across: 'least' },
+    ),
+  }
+}
+
+/** What became of gateway.yaml, where a supervisor reloads it too. */
+export function reloadMetrics(metrics: Metrics) {
+  return {
+    reloads: metrics.gauge('postern_reloads', 'Configurations taken over since the start.', [], { across: 'most' }),
+    refused: metrics.gauge('postern_reloads_refused', 'Configurations refused since the start.', [], {
+      across: 'most',
+    }),
+    isRefused: metrics.gauge(
+      'postern_configuration_refused',
+      '1 while the latest version of the file was refused.',
+      [],
+      { across: 'most' },
     ),
   }
 }

@@ -127,7 +127,7 @@ function recordingLog(): { log: RootLog; records: LogRecord[] } {
   })
   return {
     records,
-    log: { ...logOf({}), child: logOf, setLevel() {}, setDestination() {}, isOn: () => true, flush() {} },
+    log: { ...logOf({}), child: logOf, setLevel() {}, setDestination() {}, isOn: () => true, pass() {}, flush() {} },
   }
 }
 
