@@ -91,6 +91,8 @@ export class Crew {
     const { url } = await this.#start(first!) // there is one worker at least
     await Promise.all(others.map((place) => this.#start(place)))
     this.#isOpen = true
+    // Those that have ended while the others began.
+    for (const place of this.places) if (!place.hand) void this.#replace(place, 0)
     return url
   }
 
@@ -101,9 +103,10 @@ export class Crew {
   reload(snapshot: Snapshot, agree: () => void): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#stopping.signal.aborted) return
+      const { log } = this.#options
       const hands = this.serving
       try {
-        await Promise.all(hands.map((hand) => living(hand, hand.ask('prepare', snapshot, patience))))
+        await all(hands.map((hand) => living(hand, hand.ask('prepare', snapshot, patience))))
         agree()
       } catch (error) {
         await Promise.all(hands.map((hand) => hand.ask('drop', null, patience).catch(() => {})))
@@ -113,8 +116,13 @@ export class Crew {
       this.#level = null
       await Promise.all(
         hands.map(async (hand) => {
-          const pages = await living(hand, hand.ask('move', null, patience))
-          if (pages) hand.pages = pages
+          try {
+            hand.pages = await hand.ask('move', null, patience)
+          } catch (error) {
+            // It runs what no other does; the one that takes its place does not.
+            if (hand.isServing) log.error({ worker: hand.number, err: error }, 'a worker has not moved: it is killed')
+            hand.kill()
+          }
         }),
       )
     })
@@ -195,10 +203,13 @@ export class Crew {
       return
     }
     const wait = place.young === 0 ? 0 : Math.min(longestWait, firstWait * 2 ** (place.young - 1))
-    log.error(
-      { worker: number, pid: hand.pid, ...gone, again_ms: wait },
-      `worker ${number} has ended (${howOf(gone)}): what it had under way is lost, another takes its place`,
-    )
+    const fields = { worker: number, pid: hand.pid, ...gone, again_ms: wait }
+    if (gone.code === 0) log.warn(fields, `worker ${number} was told to end, and has ended: another takes its place`)
+    else
+      log.error(
+        fields,
+        `worker ${number} has ended (${howOf(gone)}): what it had under way is lost, another takes its place`,
+      )
     void this.#replace(place, wait)
   }
 
@@ -218,6 +229,11 @@ export class Crew {
         log.error({ worker: place.number, err: error }, `worker ${place.number} could not be started`)
     }
   }
+}
+
+/** Resolves when all have; else rejects as one of them does, but not before the others are settled. */
+async function all(works: readonly Promise<unknown>[]): Promise<void> {
+  for (const settled of await Promise.allSettled(works)) if (settled.status === 'rejected') throw settled.reason
 }
 
 /** Null where the worker is gone, or going: nobody waits for what it would have said. */

@@ -1,6 +1,5 @@
 /** One worker, as its supervisor holds it. */
 import cluster, { type Worker } from 'node:cluster'
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { MetricReading } from '../observe/metrics.ts'
 import type { PageSign } from '../pages.ts'
@@ -49,7 +48,8 @@ export class Hand {
     this.number = number
     this.#worker = cluster.fork({ [workerVariable]: String(number) })
     const { process: child } = this.#worker
-    child.on('error', () => {}) // `gone` says it
+    // `gone` says it, and a message that could not be sent has a callback.
+    for (const one of [child, this.#worker]) one.on('error', () => {})
     child.on('message', (message) => this.#hear(message as unknown as Answer | Notice)) // what `link` says
     if (child.stdout) wholeLines(child.stdout, take, cut)
     this.gone = this.#watch()
@@ -111,8 +111,11 @@ export class Hand {
 
   #hear(message: Answer | Notice): void {
     if (!('notice' in message)) this.#asked.get(message.id)?.(message)
-    else if (message.notice === 'here') this.#here.resolve()
-    else if (message.notice === 'stopping') this.state = 'stopping'
+    else if (message.notice === 'here') {
+      this.#here.resolve()
+      // It may not have heard it.
+      if (this.state === 'stopping') this.stop()
+    } else if (message.notice === 'stopping') this.state = 'stopping'
     else if (message.notice === 'stopped') {
       this.readings = message.readings
       this.failed = message.failed
@@ -127,11 +130,15 @@ export class Hand {
 
   async #watch(): Promise<Gone> {
     const { process: child } = this.#worker
-    const closed = once(child, 'close').catch(() => {})
-    const [code, signal] = (await once(child, 'exit').catch(() => [null, null])) as [number | null, string | null] // as Node has it
+    const closed = new Promise((resolve) => child.once('close', resolve))
+    const gone = await new Promise<Gone>((resolve) => {
+      child.once('exit', (code, signal) => resolve({ code, signal }))
+      // It could not be started at all.
+      child.once('error', () => child.pid === undefined && resolve({ code: null, signal: null }))
+    })
     this.state = 'gone'
     this.#forget()
     await Promise.race([closed, sleep(lastWords, null, { ref: false })])
-    return { code, signal }
+    return gone
   }
 }

@@ -1,5 +1,5 @@
 /** The process above several workers: it has the file, the admin listener and the log; they have the clients. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openAdmin } from '../admin.ts'
@@ -59,7 +59,6 @@ export class Supervisor {
   readonly #metrics = openMetrics()
   readonly #told = reloadMetrics(this.#metrics)
   readonly #process: { close(): void }
-  readonly #folder: string | null
   #admin: Listener | null = null
   #watcher: Watch | null = null
   #reloading: Promise<unknown> = Promise.resolve()
@@ -72,14 +71,14 @@ export class Supervisor {
     if (settings.log.file !== undefined) direct(log, settings.log.file)
     prepareToFork()
     // Nobody but this user may enter: pages of plugins are asked there without a key.
-    const folder = settings.admin ? await mkdtemp(join(tmpdir(), 'postern-')) : null
+    const folder = settings.admin ? mkdtempSync(join(tmpdir(), 'postern-')) : null
+    process.on('exit', () => folder !== null && rmSync(folder, { recursive: true, force: true }))
     return new Supervisor(first, config, folder, log)
   }
 
   constructor(first: Loaded, config: Config, folder: string | null, log: RootLog) {
     this.config = config
     this.log = log
-    this.#folder = folder
     this.#process = processMetrics(this.#metrics, { version: version() })
     const { serving, ends } = workerMetrics(this.#metrics)
     const given = Promise.withResolvers<string>()
@@ -194,20 +193,13 @@ export class Supervisor {
         { within: 5000, parts: [{ name: 'a reload', end: async () => void (await this.#reloading) }] },
       ]),
     ])
-    const parts = [
-      { name: 'the admin listener', end: () => this.#close() },
-      { name: 'the sockets of the workers', end: () => this.#clear() },
-    ]
+    const parts = [{ name: 'the admin listener', end: () => this.#close() }]
     const all = [...failed, ...others.flat(), ...(await ending.run([{ within: 1000, parts }]))]
     this.#process.close()
     if (all.length > 0) log.error({ failed: all }, 'stopped, and not everything has ended as it should')
     else log.info({}, 'stopped')
     log.flush()
     return all
-  }
-
-  async #clear(): Promise<void> {
-    if (this.#folder !== null) await rm(this.#folder, { recursive: true, force: true })
   }
 
   #close(): Promise<void> {

@@ -39,12 +39,18 @@ class Served {
   #sidecar: Sidecar | null = null
   #snapshot: Snapshot | null = null
   #next: Gateway | null = null
+  /** Versions that were prepared or dropped. */
+  #round = 0
   #isStopping = false
   readonly #answers: Answers = {
     start: (start) => this.#start(start),
     prepare: async (snapshot) => {
       this.#snapshot = snapshot
-      this.#next = await this.#running.prepare()
+      const round = ++this.#round
+      const next = await this.#running.prepare()
+      if (round === this.#round) this.#next = next
+      // Nobody waits for it any more.
+      else await next.retire()
       return null
     },
     move: () => {
@@ -53,6 +59,7 @@ class Served {
       return this.#running.server.gateway.pages.signs
     },
     drop: async () => {
+      this.#round++
       const next = this.#next
       this.#next = null
       await next?.retire()

@@ -162,6 +162,35 @@ describe('several workers', () => {
     await until(() => gateway.lines.length > lines)
   })
 
+  test('of which one is told to end: it ends what it has, and another takes its place', async () => {
+    await using stack = new AsyncDisposableStack()
+    const held: (() => void)[] = []
+    const upstream = stack.use(
+      await fakeUpstream((asked, response) => {
+        if (!asked.body.includes('hold')) return void response.writeHead(200).end('{}')
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        response.write('data: {"choices":[{"delta":{"content":"x"}}]}\n\n')
+        held.push(() => response.end('data: [DONE]\n\n'))
+      }),
+    )
+    const gateway = stack.use(await GatewayProcess.begin(settings([upstream])))
+    const answers = Array.from({ length: 6 }, async () =>
+      (await chat(gateway.url, { model: 'hold', stream: true })).text(),
+    )
+    await until(async () => (await health(gateway)).exchanges === 6)
+    const busy = (await allServe(gateway)).find(({ exchanges }) => exchanges !== null && exchanges > 0)
+    process.kill(busy!.pid, 'SIGTERM')
+    const place = busy!.worker - 1
+    await until(async () => (await health(gateway)).workers[place]?.state === 'stopping')
+    for (let at = 0; at < 2 * workers; at++) assert.equal((await chat(gateway.url)).status, 200)
+    for (const finish of held) finish()
+    for (const text of await Promise.all(answers)) assert.ok(text.endsWith('[DONE]\n\n'))
+    await until(async () => (await health(gateway)).workers[place]?.replaced === 1)
+    await allServe(gateway)
+    // It has said what it had counted.
+    await until(async () => (await counted(gateway, 'postern_exchanges_total')) === 6 + 2 * workers)
+  })
+
   test('that end again and again end the process, with a reason', async () => {
     await using stack = new AsyncDisposableStack()
     const upstream = stack.use(await fakeUpstream(json(200, { ok: true })))
