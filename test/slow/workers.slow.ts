@@ -157,9 +157,14 @@ describe('several workers', () => {
     assert.ok(failed.length <= 12, JSON.stringify(failed.slice(0, 3)))
     for (const { phase } of failed) assert.notEqual(phase, 'after')
     assert.ok(gateway.lines.some(({ msg, worker }) => worker === 1 && /has ended \(by SIGKILL\)/.test(String(msg))))
-    const lines = gateway.lines.length
-    assert.equal((await chat(gateway.url, { id: 'n1', stream: false })).status, 200)
-    await until(() => gateway.lines.length > lines)
+
+    // Nobody asks any more: what was counted before a death is counted after it, to the last one.
+    await until(async () => (await counted(gateway, 'postern_exchanges_under_way')) === 0)
+    const total = await counted(gateway, 'postern_exchanges_total')
+    process.kill((await allServe(gateway))[1]!.pid, 'SIGKILL')
+    await until(async () => (await health(gateway)).workers[1]?.replaced === 1)
+    assert.equal(await counted(gateway, 'postern_exchanges_total'), total)
+    assert.equal(await counted(gateway, 'postern_exchange_seconds'), total)
   })
 
   test('of which one is told to end: it ends what it has, and another takes its place', async () => {
