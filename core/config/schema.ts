@@ -141,7 +141,6 @@ export const coreSchema = {
       default: '127.0.0.1:8787',
     },
     tls: listenerTls,
-    workers,
     admin: {
       description: 'The second listener, for operators; false: there is none. Changing it needs a restart.',
       anyOf: [
@@ -182,6 +181,7 @@ export const coreSchema = {
       ],
       default: {},
     },
+    workers,
     store: {
       type: 'string',
       format: 'store',
