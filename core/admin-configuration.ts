@@ -8,11 +8,18 @@ import { coreSchema } from './config/schema.ts'
 import { hideAll, hideSecrets } from './config/veil.ts'
 import { redactText, redactUrl } from './observe/redact.ts'
 import { Secret } from './secret.ts'
-import type { Sidecar } from './sidecar.ts'
+import type { RefusedVersion } from './sidecar.ts'
+
+/** What runs, since when, and what was refused last. */
+export interface Running {
+  readonly config: Config
+  /** In ms since 1970. */
+  readonly builtAt: number
+  readonly lastProblem: RefusedVersion | null
+}
 
 /** What `/configuration` tells. `refused.text` is null where the file cannot be read as YAML: its problems say why. */
-export async function configuration({ server, lastProblem }: Sidecar): Promise<object> {
-  const { config, builtAt } = server.gateway
+export async function configuration({ config, builtAt, lastProblem }: Running): Promise<object> {
   return {
     running: {
       file: config.file,

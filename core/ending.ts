@@ -1,6 +1,12 @@
 /** How things end: in groups, one after the other, what stands in one group at the same time, and each with its own deadline. */
 import type { Log } from './plugin.ts'
 
+/**
+ * How long, in ms, a stop may take beyond the drain before the process exits all the same: 2 s for those that do not leave, and what
+ * the parts may take to end, one after the other.
+ */
+export const hardDeadline = 20_000
+
 /** Something that has to end. */
 export interface Part {
   /** For the log and /healthz: whose it is, and what. */

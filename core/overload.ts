@@ -86,7 +86,7 @@ export class Overload {
   use(limits: OverloadLimits): void {
     this.#timer ??= setInterval(() => this.look(performance.now()), interval).unref()
     this.#limits = limits
-    this.#memory = limits.memory ?? ownShare * availableMemory()
+    this.#memory = limits.memory ?? ownMemory()
     this.#lag = this.#lateness() / limits.lag
     this.#weigh()
   }
@@ -179,6 +179,11 @@ export function overloadMetrics(metrics: Metrics) {
 function readProcess(): Reading {
   const { used_heap_size: heap, heap_size_limit: heapLimit, external_memory: external } = getHeapStatistics()
   return { heap, heapLimit, external }
+}
+
+/** Bytes that all of Postern may use where nothing says so. */
+export function ownMemory(): number {
+  return ownShare * availableMemory()
 }
 
 /** Bytes that the machine has, or the container gives. */

@@ -9,6 +9,11 @@ export type PageHandler = (request: IncomingMessage, response: ServerResponse) =
 export interface PageOptions {
   /** Whether it is shown to those who have not given the admin key. For files that tell nothing of this gateway. */
   readonly isPublic?: boolean
+  /**
+   * Who answers where several workers serve. `any`: one of them, the one that `?worker=N` asks for, and `x-postern-worker` in the answer
+   * says which. `each`: a GET is asked of one after the other until one does not answer 404, a POST of all of them. Absent: `any`.
+   */
+  readonly across?: 'any' | 'each'
 }
 
 /** A page, and the plugin it belongs to. */
@@ -16,6 +21,13 @@ export interface PluginPage {
   readonly plugin: string
   readonly handle: PageHandler
   readonly isPublic: boolean
+  readonly across: 'any' | 'each'
+}
+
+/** A page as another process knows it: without what answers. */
+export interface PageSign extends Pick<PluginPage, 'plugin' | 'isPublic' | 'across'> {
+  readonly method: PageMethod
+  readonly path: string
 }
 
 /** What the admin listener has without any plugin. */
@@ -37,7 +49,8 @@ export class Pages {
   readonly #below = new Map<string, PluginPage>()
 
   /** Throws an Error that names both where the path has a page already. A `*` at the end stands for one character or more. */
-  add(plugin: string, method: PageMethod, path: string, handle: PageHandler, { isPublic = false }: PageOptions = {}) {
+  add(plugin: string, method: PageMethod, path: string, handle: PageHandler, options: PageOptions = {}) {
+    const { isPublic = false, across = 'any' } = options
     if (!/^\/[^\s?#*]*\*?$/.test(path))
       throw new Error(`the page ${method} ${path} has no path that a request could have`)
     if (ownPaths.some((own) => own === path)) throw new Error(`the page ${path} is the gateway's own`)
@@ -46,7 +59,7 @@ export class Pages {
     const other = pages.get(name)
     if (other)
       throw new Error(`the page ${method} ${path} belongs to ${other.plugin} already, and ${plugin} wants it too`)
-    pages.set(name, { plugin, handle, isPublic })
+    pages.set(name, { plugin, handle, isPublic, across })
   }
 
   /** The page at a path; among those with a `*` the longest. Null where there is none. */
@@ -60,6 +73,18 @@ export class Pages {
         [found, length] = [page, name.length]
     }
     return found
+  }
+
+  /** All of them, for another process. */
+  get signs(): PageSign[] {
+    const all = [
+      ...[...this.#exact].map(([name, page]) => [name, page] as const),
+      ...[...this.#below].map(([name, page]) => [`${name}*`, page] as const),
+    ]
+    return all.map(([name, { plugin, isPublic, across }]) => {
+      const [method, path] = name.split(' ') as [PageMethod, string] // as `add` has made it
+      return { plugin, isPublic, across, method, path }
+    })
   }
 
   /** Method and path of each, as they were declared. */

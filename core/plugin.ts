@@ -229,6 +229,11 @@ export interface Plugin {
   readonly contract?: string
   /** Whether it cannot be without a database: a gateway.yaml that has none is refused. */
   readonly needsDatabase?: boolean
+  /**
+   * Where it keeps what all workers have to know: with more than one (`workers`) a gateway.yaml whose store is each process's own, or
+   * that has no database, is refused. Absent: each worker may know something else.
+   */
+  readonly sharesState?: 'store' | 'database' | undefined
   /** Set by `defineProvider`: the providers whose dialects it builds on. */
   readonly speaks?: readonly string[]
   /** Set by `defineProvider`: makes what this configuration mounts, one for each dialect, all under one name. */
@@ -255,6 +260,7 @@ export function definePlugin<
   /** The `contractVersion` it was written for. */
   contract?: string
   needsDatabase?: boolean
+  sharesState?: 'store' | 'database'
   setup(context: PluginContext<C>): Hooks<R | M, W> | Promise<Hooks<R | M, W>>
 }): Plugin {
   return {
@@ -265,6 +271,7 @@ export function definePlugin<
     writes: spec.writes ?? [],
     contract: spec.contract,
     needsDatabase: spec.needsDatabase ?? false,
+    sharesState: spec.sharesState,
     // Checked against S by the loader and against R and W by the compiler: from here on the gateway only carries them.
     setup: (context) => spec.setup(context as PluginContext<C>),
   }

@@ -189,6 +189,8 @@ export function defineProvider<
   options?: S
   /** The `contractVersion` of postern/plugin it was written for. */
   contract?: string
+  /** As in `definePlugin`. */
+  sharesState?: 'store' | 'database'
   /** Built-in providers, or packages of providers, whose dialects it builds on. */
   speaks?: readonly string[]
   /** Made once per mount. Every option has a default, so every one is there. */
@@ -212,6 +214,7 @@ export function defineProvider<
     writes: ['model', 'stream', 'usage'],
     speaks: spec.speaks ?? [],
     contract: spec.contract,
+    sharesState: spec.sharesState,
     mount(config, spoken) {
       // The loader has checked it against the schema above.
       const mounted = config as MountOptions

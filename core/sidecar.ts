@@ -1,13 +1,15 @@
 /** One running Postern: the listener, the admin listener, the watched file, and the gateways that come and go. */
-import { loadConfig, type Config, type FileHashes, type PluginSource } from './config/load.ts'
-import { ConfigError, render, type Problem } from './config/problems.ts'
+import { loadConfig, type Config, type FileHashes, type Loaded, type PluginSource } from './config/load.ts'
+import { render, type Problem } from './config/problems.ts'
+import { admitted, problemsOf } from './config/read.ts'
 import { needsRestart } from './config/restart.ts'
 import { watchConfig, type Watch } from './config/watch.ts'
 import { buildGateway, type Gateway, type House } from './gateway.ts'
 import type { Listener } from './listener.ts'
 import { Overload } from './overload.ts'
 import type { Level, RootLog } from './observe/log.ts'
-import { openMetrics } from './observe/metrics.ts'
+import { direct } from './observe/log-place.ts'
+import { openMetrics, type MetricReading } from './observe/metrics.ts'
 import { processMetrics } from './observe/metrics-process.ts'
 import { tellState } from './observe/state.ts'
 import { Ending, Hurry } from './ending.ts'
@@ -17,7 +19,7 @@ import { Shared } from './shared.ts'
 import { tellEvery, tellWaits } from './telling.ts'
 import type { Resolve } from './upstream/lookup.ts'
 import { version } from './version.ts'
-import { sentenceOf } from './waits.ts'
+import { sentenceOf, type Waits } from './waits.ts'
 
 export interface SidecarOptions {
   /** Path of gateway.yaml. */
@@ -25,6 +27,10 @@ export interface SidecarOptions {
   readonly plugins: PluginSource
   readonly log: RootLog
   readonly env?: Record<string, string | undefined>
+  /** What was read of the file already: the first version is not read again. */
+  readonly first?: Loaded
+  /** How the file is read; from its place where absent. */
+  readonly load?: () => Promise<Loaded>
   /** What is made of each configuration that was read, before it is built: other addresses, for a test of the file. */
   readonly adapt?: (config: Config) => Config
   /** Whether to reload when the file changes; true where absent. */
@@ -49,7 +55,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const { log, resolve } = options
   const house: House = { shared: new Shared(), log, metrics, overload, hurry, resolve }
   let files: FileHashes = new Map()
-  const config = await read(options, (found) => (files = found))
+  const config = await read(options, (found) => (files = found), options.first)
   const { level, file } = config.settings.log
   log.setLevel(level)
   if (file !== undefined) direct(log, file)
@@ -103,8 +109,8 @@ export class Sidecar {
     const { admin } = this.server.gateway.config.settings
     this.url = await this.server.listen()
     if (admin) {
-      const { openAdmin } = await import('./admin.ts')
-      const { url, listener } = await openAdmin(this, admin.listen)
+      const [{ openAdmin }, { deskOf }] = await Promise.all([import('./admin.ts'), import('./admin-desk.ts')])
+      const { url, listener } = await openAdmin(deskOf(this, admin), admin)
       this.adminUrl = url
       this.#admin = listener
     }
@@ -123,6 +129,20 @@ export class Sidecar {
   /** What outlives its gateways; empty once it has stopped. */
   get shared(): Shared {
     return this.#house.shared
+  }
+
+  get config(): Config {
+    return this.server.gateway.config
+  }
+
+  /** What its end waits for. */
+  get waits(): Waits {
+    return this.server.gateway.waits
+  }
+
+  /** Every metric as it is now. */
+  read(): readonly MetricReading[] {
+    return this.#house.metrics.read()
   }
 
   /** In the text format of Prometheus. */
@@ -154,25 +174,35 @@ export class Sidecar {
     const { log } = this.#house
     try {
       if (this.#stopped) return []
-      const config = await read(this.#options, (files) => this.follow(files))
-      const next = await buildGateway(config, this.#house)
+      const next = await this.prepare()
       await this.#moveLog(next)
-      for (const note of needsRestart(this.server.gateway.config, config)) log.warn({}, note)
-      log.setLevel(config.settings.log.level)
-      this.#house.overload.use(config.settings.limits)
-      this.#retire(this.server.replace(next))
-      if (config.settings.admin) this.#admin?.renew(config.settings.admin.tls)
-      this.lastProblem = null
-      this.reloads++
-      log.info({ version: config.version }, 'the new configuration is running')
+      for (const note of needsRestart(this.config, next.config)) log.warn({}, note)
+      this.move(next)
+      log.info({ version: next.config.version }, 'the new configuration is running')
       return []
     } catch (error) {
-      const problems = error instanceof ConfigError ? error.problems : [unexpected(this.#options.file, error)]
+      const problems = problemsOf(this.#options.file, error)
       this.lastProblem = { at: Date.now(), problems }
       this.refusedReloads++
       log.error({ problems: problems.map(render) }, 'the new configuration was refused; the old one runs on')
       return problems
     }
+  }
+
+  /** Reads the file and brings it to life beside the gateway that runs. Throws ConfigError, or what else keeps it from that. */
+  async prepare(): Promise<Gateway> {
+    return buildGateway(await read(this.#options, (files) => this.follow(files)), this.#house)
+  }
+
+  /** From now on exchanges enter this gateway. */
+  move(next: Gateway): void {
+    const { settings } = next.config
+    this.#house.log.setLevel(settings.log.level)
+    this.#house.overload.use(settings.limits)
+    this.#retire(this.server.replace(next))
+    if (settings.admin) this.#admin?.renew(settings.admin.tls)
+    this.lastProblem = null
+    this.reloads++
   }
 
   /** Opens the file of the log anew: it was put aside. Throws where it cannot be opened; then the log goes on where it went. */
@@ -191,7 +221,7 @@ export class Sidecar {
     const { file } = next.config.settings.log
     if (file === this.server.gateway.config.settings.log.file) return
     try {
-      direct(this.#house.log, file ?? standardOutput)
+      direct(this.#house.log, file)
     } catch (error) {
       await next.retire()
       throw error
@@ -259,31 +289,9 @@ export class Sidecar {
   }
 }
 
-const standardOutput = 1
-
-/** Throws a sentence. */
-function direct(log: RootLog, destination: string | number): void {
-  try {
-    log.setDestination(destination)
-  } catch (error) {
-    throw new Error(`log.file cannot be written: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    })
-  }
-}
-
-async function read(options: SidecarOptions, tell: (files: FileHashes) => void): Promise<Config> {
-  const { config, problems, files } = await loadConfig(options.file, {
-    plugins: options.plugins,
-    env: options.env ?? process.env,
-  })
-  tell(files)
-  if (!config) throw new ConfigError(problems)
-  for (const note of config.notes) options.log.info({}, note)
+async function read(options: SidecarOptions, tell: (files: FileHashes) => void, first?: Loaded): Promise<Config> {
+  const { file, plugins, env = process.env, log } = options
+  const loaded = first ?? (await (options.load?.() ?? loadConfig(file, { plugins, env })))
+  const config = admitted(loaded, log, tell)
   return options.adapt?.(config) ?? config
-}
-
-function unexpected(file: string, error: unknown): Problem {
-  const message = error instanceof Error ? error.message : String(error)
-  return { file, line: 1, column: 1, code: 'CONFIG_FILE', message, frame: '' }
 }

@@ -5,6 +5,7 @@ import { exchangeMetrics } from '../core/observe/exchanges.ts'
 import { openMetrics } from '../core/observe/metrics.ts'
 import { processMetrics } from '../core/observe/metrics-process.ts'
 import { tellPool, tellSockets } from '../core/observe/websockets.ts'
+import { workerMetrics } from '../core/observe/workers.ts'
 import { overloadMetrics } from '../core/overload.ts'
 import { stateMetrics } from '../core/observe/state.ts'
 import { SocketBook } from '../core/websocket-book.ts'
@@ -18,6 +19,7 @@ export async function declaredMetrics(): Promise<readonly MetricReading[]> {
   exchangeMetrics(metrics)
   stateMetrics(metrics)
   overloadMetrics(metrics)
+  workerMetrics(metrics)
   tellSockets(new SocketBook(), metrics)
   tellPool({ statsByUpstream: () => new Map() }, metrics)
   accessMetrics(metrics)

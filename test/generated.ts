@@ -47,8 +47,8 @@ function metricTable(all: readonly MetricReading[]): string {
   const rows = all
     .toSorted((one, other) => (one.name < other.name ? -1 : 1))
     .map(
-      ({ name, kind, labels, help }) =>
-        `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(' ')} | ${help} |`,
+      ({ name, kind, across, labels, help }) =>
+        `| \`${name}\` | ${kind === 'gauge' ? `gauge, ${across}` : kind} | ${labels.map((label) => `\`${label}\``).join(' ')} | ${help} |`,
     )
   return ['| Metric | Kind | Labels | What it says |', '|---|---|---|---|', ...rows].join('\n')
 }

@@ -8,6 +8,8 @@ import { http } from '../http.ts'
 export interface AdminAnswer {
   readonly status: number
   readonly value: unknown
+  /** Which worker has answered; null where there is one process. */
+  readonly worker: string | null
 }
 
 /** How long it may take, in ms. */
@@ -39,7 +41,12 @@ export async function askAdmin({ settings }: Config, path: string, body?: object
     const [answer] = (await once(asking, 'response')) as [IncomingMessage] // as node:http has it
     let text = ''
     for await (const piece of answer.setEncoding('utf8')) text += String(piece)
-    return { status: answer.statusCode ?? 0, value: JSON.parse(text) as unknown }
+    const worker = answer.headers['x-postern-worker']
+    return {
+      status: answer.statusCode ?? 0,
+      value: JSON.parse(text) as unknown,
+      worker: typeof worker === 'string' ? worker : null,
+    }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new Error(`no gateway answers on ${admin.listen}: ${reason}`, { cause: error })

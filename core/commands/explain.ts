@@ -1,6 +1,7 @@
 /** `postern explain`: says what the file compiles to. Sets the plugins up, as `run` does, and takes them down again. */
 import { loadConfig } from '../config/load.ts'
 import { ConfigError, render } from '../config/problems.ts'
+import { workersOf } from '../config/workers.ts'
 import { buildGateway, type Gateway } from '../gateway.ts'
 import { quietHouse } from '../house.ts'
 import type { Command } from '../main.ts'
@@ -30,6 +31,7 @@ export function describe(gateway: Gateway): string {
   const lines = [
     `${config.file}, version ${config.version}`,
     `listens on ${settings.listen}${settings.admin ? `, admin on ${settings.admin.listen}` : ''}`,
+    ...(settings.workers === 1 ? [] : [`serves with ${workersOf(settings)} workers on this machine`]),
     ...describeWebsockets(settings),
     ...config.notes,
     '',

@@ -26,9 +26,10 @@ export async function upstreams({ config: file, json, words }: UpstreamsOptions)
   const { config, problems } = await loadConfig(file, { plugins: pluginSource })
   if (!config) return say(json, { problems }, problems.map(render).join('\n\n'), 1)
   try {
-    const { status, value } = await askAdmin(config, `${consoleOf(config)}/data/${wanted.page}`, wanted.body)
+    const { status, value, worker } = await askAdmin(config, `${consoleOf(config)}/data/${wanted.page}`, wanted.body)
     if (status !== 200) return fail(json, errorIn(value) ?? `the gateway answered ${status}`)
-    return say(json, value, wanted.text(value), 0)
+    const whose = worker !== null && !wanted.body ? `\nAs worker ${worker} has seen them.` : ''
+    return say(json, value, wanted.text(value) + whose, 0)
   } catch (error) {
     return fail(json, error instanceof Error ? error.message : String(error))
   }

@@ -87,7 +87,7 @@ export const limits = {
       minimum: 1,
       description:
         'The most connections that one address may have at the same time, trusted_proxies excepted; one more is answered ' +
-        'with 503. Absent: no limit.',
+        'with 503. Each of several workers counts its own. Absent: no limit.',
     },
     all_connections: {
       type: 'integer',

@@ -20,6 +20,7 @@ describe('a configuration', () => {
       log: { level: 'info' },
       ...defaults,
       trusted_proxies: [],
+      workers: 1,
     })
     assert.deepEqual([upstreams, plugins, notes], [[], [], []])
   })

@@ -21,6 +21,7 @@ import { coreSchema, type Core, type Settings } from './schema.ts'
 import { checkListenerTls } from './tls.ts'
 import { checkUpstreams, readUpstreams } from './upstreams.ts'
 import { checkWebsocket } from './websocket.ts'
+import { checkWorkers } from './workers.ts'
 
 export type { PluginEntry, PluginSource }
 
@@ -52,12 +53,16 @@ export interface Loaded {
   readonly text: string
   /** The files it refers to, those included that could not be read. */
   readonly files: FileHashes
+  /** What those held that could be read, by their paths. */
+  readonly taken: ReadonlyMap<string, Uint8Array>
 }
 
 export interface LoadOptions {
   readonly plugins: PluginSource
   /** Where `${VAR}` looks; the environment of this process where absent. */
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** Files that it refers to, as they were read before: these are not read again. */
+  readonly given?: ReadonlyMap<string, Uint8Array>
 }
 
 /** Reads gateway.yaml from its file. Never rejects for what is in the file, nor because there is none. */
@@ -67,27 +72,33 @@ export async function loadConfig(file: string, options: LoadOptions): Promise<Lo
   const report = new Report(file, '')
   const reason = typeof bytes === 'string' ? bytes : 'it is not UTF-8'
   report.add(0, `this file cannot be read: ${reason}`, 'Name the right one with --config FILE', 'CONFIG_FILE')
-  return { config: null, problems: report.problems(), file, text: '', files: new Map() }
+  return { config: null, problems: report.problems(), file, text: '', files: new Map(), taken: new Map() }
 }
 
 /** Reads gateway.yaml from a text; `file` says where it would be, which is what paths in it are relative to. */
 export async function parseConfig(text: string, file: string, options: LoadOptions): Promise<Loaded> {
   const report = new Report(file, text)
   const files = new Map<string, string | null>()
-  const config = await read(text, file, { report, files, ...options })
-  return { config, problems: report.problems(), file, text, files }
+  const taken = new Map<string, Uint8Array>()
+  const config = await read(text, file, { report, files, taken, ...options })
+  return { config, problems: report.problems(), file, text, files, taken }
 }
 
 interface Reading extends LoadOptions {
   readonly report: Report
   readonly files: Map<string, string | null>
+  readonly taken: Map<string, Uint8Array>
 }
 
-async function read(text: string, file: string, { report, files, ...options }: Reading): Promise<Config | null> {
+async function read(text: string, file: string, { report, ...options }: Reading): Promise<Config | null> {
   const yaml = readYaml(text, report)
   if (!yaml) return null
   const folder = dirname(resolve(file))
-  const references = await resolveReferences(yaml, report, { env: options.env ?? process.env, folder, files })
+  const references = await resolveReferences(yaml, report, {
+    ...options,
+    env: options.env ?? process.env,
+    folder,
+  })
   const draft: Draft = { yaml, references, report }
   const core = await check(draft, coreSchema, [], { root: 'the gateway', prefix: '' })
   const items = await readPlugins(draft, options.plugins, folder)
@@ -99,6 +110,7 @@ async function read(text: string, file: string, { report, files, ...options }: R
   checkTimers(draft, settings)
   checkWebsocket(draft, settings.websocket)
   checkDatabase(draft, settings, items)
+  checkWorkers(draft, settings, items)
   checkKeys(draft, keys)
   checkListenerTls(draft, ['tls'])
   checkListenerTls(draft, ['admin', 'tls'])

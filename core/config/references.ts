@@ -11,6 +11,10 @@ export interface Origin {
   readonly folder: string
   /** Is told of every file that was looked at: its path, and the SHA-256 of its bytes, null where it could not be read. */
   readonly files?: Map<string, string | null>
+  /** Files as they were read before, by their paths: these are not read again. */
+  readonly given?: ReadonlyMap<string, Uint8Array> | undefined
+  /** Takes what was read. */
+  readonly taken?: Map<string, Uint8Array>
 }
 
 /** The scalars that held a reference. */
@@ -108,16 +112,18 @@ async function readReferenced(path: string, written: string, place: Place): Prom
   const file = resolve(place.folder, path)
   place.files?.set(file, null)
   try {
-    const stats = await stat(file)
+    const given = place.given?.get(file)
+    const stats = given ? null : await stat(file)
     // A device or a pipe may never end.
-    if (!stats.isFile()) return fail('it is no file')
-    if (stats.size > largestFile) {
+    if (stats && !stats.isFile()) return fail('it is no file')
+    if (stats && stats.size > largestFile) {
       // Nobody reads it, so nobody has to know when it changes.
       place.files?.delete(file)
       return fail('it is larger than 1 MiB')
     }
-    const bytes = await readFile(file)
+    const bytes = given ? Buffer.from(given) : await readFile(file)
     place.files?.set(file, hash('sha256', bytes))
+    place.taken?.set(file, bytes)
     const content = bytes.toString('utf8').replace(/\r?\n$/, '')
     place.contents.push(content)
     place.report.conceal(content)

@@ -8,6 +8,7 @@ export function needsRestart(running: Config, next: Config): string[] {
   const is = next.settings
   const changed: [string, boolean][] = [
     ['listen', was.listen !== is.listen],
+    ['workers', was.workers !== is.workers],
     ['tls', kindOfTls(was.tls) !== kindOfTls(is.tls)],
     ['admin', fixedOf(was.admin) !== fixedOf(is.admin) || keyOf(was.admin) !== keyOf(is.admin)],
     ['limits.header', was.limits.header !== is.limits.header],

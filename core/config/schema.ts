@@ -5,6 +5,7 @@ import { limits, on_disconnect } from './limits.ts'
 import { timeouts } from './timeouts.ts'
 import { listenerTls, upstreamTls } from './tls.ts'
 import { websocket } from './websocket.ts'
+import { workers } from './workers.ts'
 
 const log = {
   type: 'object',
@@ -180,6 +181,7 @@ export const coreSchema = {
       ],
       default: {},
     },
+    workers,
     store: {
       type: 'string',
       format: 'store',

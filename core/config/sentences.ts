@@ -95,7 +95,7 @@ const counted =
 const unknownKey: Words = ({ schema, params }, name) => {
   const key = String(params['additionalProperty'] ?? params['unevaluatedProperty'])
   const known = Object.keys(schema.properties ?? {})
-  const list = known.length > 0 && known.length <= 16 ? { cure: `It knows ${known.join(', ')}` } : {}
+  const list = known.length > 0 && known.length <= 20 ? { cure: `It knows ${known.join(', ')}` } : {}
   return { message: `${name} does not know ${JSON.stringify(key)}${didYouMean(key, known)}`, ...list, key }
 }
 

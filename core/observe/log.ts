@@ -25,6 +25,8 @@ export interface RootLog extends Log {
    * looked at by the redactor. Whoever calls it has asked `isOn`.
    */
   record(level: Level, members: string, message: string, mayTell: boolean): void
+  /** Whole lines of another process's log, as they are. */
+  pass(lines: string): void
   /** Writes out what is buffered; call it before the process ends. */
   flush(): void
 }
@@ -33,6 +35,8 @@ export interface LogOptions {
   readonly level: Level
   /** File descriptor or path; 1 is the standard output. */
   readonly destination?: number | string
+  /** Which worker writes it, in every line. Absent: there are none. */
+  readonly worker?: number
 }
 
 /**
@@ -43,11 +47,13 @@ export function openLog(options: LogOptions): RootLog {
   const open = (place: number | string) => new Destination(place, (lost) => logger.warn({ lost }, lostRecords))
   let current = open(options.destination ?? 1)
   const instance = randomUUID().slice(0, 8)
+  const base = { instance, ...(options.worker === undefined ? {} : { worker: options.worker }) }
+  const spelt = JSON.stringify(base).slice(1, -1)
   const time = clock()
   const logger = pino(
     {
       level: options.level,
-      base: { instance },
+      base,
       timestamp: time,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: pino.stdSerializers.err },
@@ -64,9 +70,10 @@ export function openLog(options: LogOptions): RootLog {
     error: (fields, message) => logger.error(fields, message),
     isOn: (level) => level !== 'silent' && logger.isLevelEnabled(level),
     record(level, members, message, mayTell) {
-      const line = `{"level":"${level}"${time()},"instance":"${instance}",${members},"msg":"${message}"}\n`
+      const line = `{"level":"${level}"${time()},${spelt},${members},"msg":"${message}"}\n`
       current.write(mayTell ? redactLine(line) : line)
     },
+    pass: (lines) => current.write(lines),
     child(fields) {
       const child = logger.child(fields)
       children.add(new WeakRef(child))
@@ -261,5 +268,6 @@ export const silentLog: RootLog = {
   setDestination() {},
   isOn: () => false,
   record() {},
+  pass() {},
   flush() {},
 }

@@ -111,11 +111,13 @@ export class HistogramCell implements Cell {
   }
 }
 
-function lineOf(name: string, labels: string): string {
+/** A line up to its value. */
+export function lineOf(name: string, labels: string): string {
   return labels === '' ? `${name} ` : `${name}{${labels}} `
 }
 
-function spelt(value: number): string {
+/** A value as the text format spells it. */
+export function spelt(value: number): string {
   if (value === Number.POSITIVE_INFINITY) return '+Inf'
   return value === Number.NEGATIVE_INFINITY ? '-Inf' : String(value)
 }

@@ -26,7 +26,9 @@ export function processMetrics(metrics: Metrics, { version }: ProcessMetricsOpti
   const cpu = metrics.counter('postern_cpu_seconds_total', 'CPU time of the process.', ['mode'])
   const handles = metrics.gauge('postern_handles', 'What keeps the process alive, by kind.', ['kind'])
   const uptime = metrics.gauge('postern_uptime_seconds', 'Age of the process.')
-  const build = metrics.gauge('postern_build_info', 'Always 1; its labels say what runs.', ['version', 'node'])
+  const build = metrics.gauge('postern_build_info', 'Always 1; its labels say what runs.', ['version', 'node'], {
+    across: 'most',
+  })
   build.with({ version, node: process.version }).set(1)
 
   const delay = monitorEventLoopDelay({ resolution })

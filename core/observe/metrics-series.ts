@@ -5,9 +5,13 @@ import { redactText } from './redact.ts'
 /** A value for each label. Numbers such as a status stand for their text. */
 export type LabelValues<L extends string> = { readonly [label in L]: string | number }
 
+/** What several workers say of the same gauge is one number (their sum, the most, the least), or one of `each`, under a label `worker`. */
+export type Across = 'sum' | 'most' | 'least' | 'each'
+
 export interface SeriesOptions<M> {
   readonly name: string
   readonly kind: MetricReading['kind']
+  readonly across: Across
   readonly help: string
   readonly labels: readonly string[]
   readonly make: (spelt: string) => M
@@ -25,6 +29,8 @@ export interface Sample extends CellReading {
 export interface MetricReading {
   readonly name: string
   readonly kind: 'counter' | 'gauge' | 'histogram'
+  /** How it is told of several workers together; counters and histograms are added. */
+  readonly across: Across
   readonly help: string
   /** The names of its labels, in the order in which they were declared. */
   readonly labels: readonly string[]
@@ -50,12 +56,11 @@ export class Series<M extends Cell> {
   #isOverflowing = false
 
   constructor(options: SeriesOptions<M>) {
-    const { name, kind, help, labels } = options
     this.#options = options
-    this.#labels = labels
-    this.#head = `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${kind}\n`
+    this.#labels = options.labels
+    this.#head = headOf(options)
     // Without labels there is one cell, and it is told before anything was counted.
-    if (labels.length === 0) this.#add([])
+    if (this.#labels.length === 0) this.#add([])
   }
 
   /** The one cell of a metric without labels. */
@@ -80,10 +85,11 @@ export class Series<M extends Cell> {
   }
 
   read(): MetricReading {
-    const { name, kind, help, labels } = this.#options
+    const { name, kind, across, help, labels } = this.#options
     return {
       name,
       kind,
+      across,
       help,
       labels,
       samples: this.#cells.map((cell, at) => ({ labels: this.#told[at]!, ...cell.read() })),
@@ -121,8 +127,7 @@ export class Series<M extends Cell> {
       if (!next) step.next.set(text, (next = { next: new Map(), cell: null }))
       step = next
     }
-    const spelt = this.#labels.map((label, at) => `${label}="${escapeValue(texts[at]!)}"`).join(',')
-    step.cell = this.#options.make(spelt)
+    step.cell = this.#options.make(spellLabels(this.#labels, texts))
     this.#cells.push(step.cell)
     this.#told.push(Object.fromEntries(this.#labels.map((label, at) => [label, texts[at]!])))
     return step.cell
@@ -147,6 +152,16 @@ export class Series<M extends Cell> {
     }
     return this.#cellAt(texts) ?? this.#add(texts)
   }
+}
+
+/** What stands above the lines of a metric. */
+export function headOf({ name, help, kind }: Pick<MetricReading, 'name' | 'help' | 'kind'>): string {
+  return `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${kind}\n`
+}
+
+/** As they stand between the braces. */
+export function spellLabels(labels: readonly string[], values: readonly string[]): string {
+  return labels.map((label, at) => `${label}="${escapeValue(values[at]!)}"`).join(',')
 }
 
 /** What takes the place of a value beyond the bounds. */

@@ -59,19 +59,28 @@ postern_took_seconds_count{phase="send"} 4
       {
         name: 'postern_a_total',
         kind: 'counter',
+        across: 'sum',
         help: 'A.',
         labels: ['x', 'y'],
         samples: [{ labels: { x: 'sk-***', y: '2' }, value: 3, buckets: null }],
       },
-      { name: 'postern_b', kind: 'gauge', help: 'B.', labels: [], samples: [{ labels: {}, value: 7, buckets: null }] },
+      {
+        name: 'postern_b',
+        kind: 'gauge',
+        across: 'each',
+        help: 'B.',
+        labels: [],
+        samples: [{ labels: {}, value: 7, buckets: null }],
+      },
       {
         name: 'postern_c_seconds',
         kind: 'histogram',
+        across: 'sum',
         help: 'C.',
         labels: [],
         samples: [{ labels: {}, value: 5, buckets: { bounds: [1, 2], counts: [0, 0, 1] } }],
       },
-      { name: 'postern_d_total', kind: 'counter', help: 'D.', labels: ['z'], samples: [] },
+      { name: 'postern_d_total', kind: 'counter', across: 'sum', help: 'D.', labels: ['z'], samples: [] },
     ])
   })
 

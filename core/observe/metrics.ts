@@ -4,9 +4,9 @@
  * (metrics.bench.ts); its labels have no bound, and a second declaration of a name is an error.
  */
 import { CounterCell, GaugeCell, HistogramCell, type Bounds, type Cell } from './metrics-cells.ts'
-import { Series, type LabelValues, type MetricReading } from './metrics-series.ts'
+import { Series, type Across, type LabelValues, type MetricReading } from './metrics-series.ts'
 
-export type { LabelValues, MetricReading } from './metrics-series.ts'
+export type { Across, LabelValues, MetricReading } from './metrics-series.ts'
 
 /** Counts what happens; never goes down. */
 export interface Counter {
@@ -38,6 +38,11 @@ export interface Labelled<M, L extends string> {
 /** Without labels a metric is the counter, gauge or histogram itself. */
 export type Metric<M, L extends string> = [L] extends [never] ? M : Labelled<M, L>
 
+export interface GaugeOptions {
+  /** What several workers say of it together. Absent: `each` says its own. */
+  readonly across?: Across
+}
+
 export interface HistogramOptions {
   /** Upper bounds, rising; `+Inf` is added. */
   readonly buckets?: readonly number[]
@@ -50,7 +55,12 @@ export interface HistogramOptions {
  */
 export interface Metrics {
   counter<const L extends string = never>(name: string, help: string, labels?: readonly L[]): Metric<Counter, L>
-  gauge<const L extends string = never>(name: string, help: string, labels?: readonly L[]): Metric<Gauge, L>
+  gauge<const L extends string = never>(
+    name: string,
+    help: string,
+    labels?: readonly L[],
+    options?: GaugeOptions,
+  ): Metric<Gauge, L>
   histogram<const L extends string = never>(
     name: string,
     help: string,
@@ -87,7 +97,7 @@ export function openMetrics({ mostSeries = 1000, report = () => {} }: MetricsOpt
   const declared = new Map<string, { readonly shape: string; readonly series: Series<Cell> }>()
   const collectors = new Set<() => void>()
 
-  function declare(shape: Shape, help: string, make: (spelt: string) => Cell): unknown {
+  function declare(shape: Shape, help: string, make: (spelt: string) => Cell, across: Across = 'sum'): unknown {
     const { name, kind, labels } = shape
     const problem = problemOf(shape)
     if (problem !== null) throw new Error(`the metric ${JSON.stringify(name)} cannot be declared: ${problem}`)
@@ -98,7 +108,7 @@ export function openMetrics({ mostSeries = 1000, report = () => {} }: MetricsOpt
     }
     const series =
       known?.series ??
-      new Series<Cell>({ name, kind, help, labels, make, most: mostSeries, overflowed: () => tooMany(name) })
+      new Series<Cell>({ name, kind, across, help, labels, make, most: mostSeries, overflowed: () => tooMany(name) })
     if (!known) declared.set(name, { shape: described, series })
     return labels.length === 0 ? series.only : series
   }
@@ -124,8 +134,13 @@ export function openMetrics({ mostSeries = 1000, report = () => {} }: MetricsOpt
     // The cells' classes are what their kind says, and Series is what Labelled says: of it the compiler sees only Cell.
     counter: (name, help, labels = []) =>
       declare({ name, kind: 'counter', labels, buckets: [] }, help, (spelt) => new CounterCell(name, spelt)) as never,
-    gauge: (name, help, labels = []) =>
-      declare({ name, kind: 'gauge', labels, buckets: [] }, help, (spelt) => new GaugeCell(name, spelt)) as never,
+    gauge: (name, help, labels = [], { across = 'each' } = {}) =>
+      declare(
+        { name, kind: 'gauge', labels, buckets: [] },
+        help,
+        (spelt) => new GaugeCell(name, spelt),
+        across,
+      ) as never,
     histogram: (name, help, labels = [], { buckets = secondsBuckets } = {}) =>
       declare(
         { name, kind: 'histogram', labels, buckets },

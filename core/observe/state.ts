@@ -5,20 +5,42 @@ import type { Metrics } from './metrics.ts'
 /** Declares them once per process. */
 export function stateMetrics(metrics: Metrics) {
   return {
-    exchanges: metrics.gauge('postern_exchanges_under_way', 'Exchanges that have not ended.'),
-    retiring: metrics.gauge('postern_gateways_retiring', 'Gateways that were replaced and still have exchanges.'),
-    age: metrics.gauge('postern_configuration_age_seconds', 'Since the running configuration was taken over.'),
-    reloads: metrics.gauge('postern_reloads', 'Configurations taken over since the start.'),
-    refused: metrics.gauge('postern_reloads_refused', 'Configurations refused since the start.'),
-    isRefused: metrics.gauge('postern_configuration_refused', '1 while the latest version of the file was refused.'),
-    storeUp: metrics.gauge('postern_store_up', '1 while the store answers.'),
+    exchanges: metrics.gauge('postern_exchanges_under_way', 'Exchanges that have not ended.', [], { across: 'sum' }),
+    retiring: metrics.gauge('postern_gateways_retiring', 'Gateways that were replaced and still have exchanges.', [], {
+      across: 'sum',
+    }),
+    age: metrics.gauge('postern_configuration_age_seconds', 'Since the running configuration was taken over.', [], {
+      across: 'most',
+    }),
+    ...reloadMetrics(metrics),
+    storeUp: metrics.gauge('postern_store_up', '1 while the store answers.', [], { across: 'least' }),
     storeFailures: metrics.gauge(
       'postern_store_failures',
       'Commands that the store did not carry out, since it was opened.',
+      [],
+      { across: 'sum' },
     ),
     databaseUp: metrics.gauge(
       'postern_database_up',
       '1 while the database answers, 0 while it does not; 1 where there is none.',
+      [],
+      { across: 'least' },
+    ),
+  }
+}
+
+/** What became of gateway.yaml, where a supervisor reloads it too. */
+export function reloadMetrics(metrics: Metrics) {
+  return {
+    reloads: metrics.gauge('postern_reloads', 'Configurations taken over since the start.', [], { across: 'most' }),
+    refused: metrics.gauge('postern_reloads_refused', 'Configurations refused since the start.', [], {
+      across: 'most',
+    }),
+    isRefused: metrics.gauge(
+      'postern_configuration_refused',
+      '1 while the latest version of the file was refused.',
+      [],
+      { across: 'most' },
     ),
   }
 }

@@ -5,7 +5,9 @@ import type { Counter, Gauge, Labelled, Metrics } from './metrics.ts'
 
 /** The WebSockets of clients. */
 export function tellSockets(book: SocketBook, metrics: Metrics): void {
-  const open = metrics.gauge('postern_websockets_open', 'WebSockets of clients that are open.', ['kind'])
+  const open = metrics.gauge('postern_websockets_open', 'WebSockets of clients that are open.', ['kind'], {
+    across: 'sum',
+  })
   const accepted = metrics.counter('postern_websockets_total', 'WebSockets of clients that were accepted.', ['kind'])
   const messages = metrics.counter(
     'postern_websocket_messages_total',
@@ -44,8 +46,16 @@ export function tellPool(pool: ToldPool, metrics: Metrics): () => void {
     'postern_websocket_upstream_connections',
     'WebSocket connections to upstreams: leased to a turn, idle, pinned (idle, and one session’s alone), opening.',
     ['upstream', 'state'],
+    { across: 'sum' },
   )
-  const waiting = metrics.gauge('postern_websocket_upstream_waiting', 'Turns that wait for a connection.', ['upstream'])
+  const waiting = metrics.gauge(
+    'postern_websocket_upstream_waiting',
+    'Turns that wait for a connection.',
+    ['upstream'],
+    {
+      across: 'sum',
+    },
+  )
   const counters = declared(metrics)
   const rise = risingFrom()
   const move = movingFrom()

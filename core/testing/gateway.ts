@@ -136,6 +136,7 @@ function recordingLog(): { log: RootLog; records: LogRecord[] } {
       setLevel() {},
       setDestination() {},
       isOn: () => true,
+      pass() {},
       flush() {},
     },
   }

@@ -8,6 +8,7 @@ import { UpstreamSlots } from './upstream.ts'
 /** Limits how many exchanges run at the same time: an exchange takes a slot of its caller's, and one of each upstream it asks. */
 export default definePlugin({
   name: 'concurrency',
+  sharesState: 'store',
   config,
   mayRead: ['principal', 'pin', 'session'],
   writes: ['load', 'slots'],

@@ -3,10 +3,15 @@ import type { Metrics } from 'postern/plugin'
 
 export function metricsOf(metrics: Metrics) {
   return {
-    held: metrics.gauge('postern_slots_held', 'Slots that this process holds: of each upstream, and of callers.', [
-      'of',
-    ]),
-    waiting: metrics.gauge('postern_slots_waiting', 'Places in line for a slot in this process.'),
+    held: metrics.gauge(
+      'postern_slots_held',
+      'Slots that this process holds: of each upstream, and of callers.',
+      ['of'],
+      { across: 'sum' },
+    ),
+    waiting: metrics.gauge('postern_slots_waiting', 'Places in line for a slot in this process.', [], {
+      across: 'sum',
+    }),
     waits: metrics.histogram(
       'postern_slot_wait_seconds',
       'Waits for a slot, by how they ended: with one, by time, or at once where the line was full.',

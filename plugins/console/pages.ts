@@ -36,15 +36,20 @@ export async function addPages(context: PluginContext<unknown>, room: Room, { ba
   context.page('GET', base, await pageOf(base), { isPublic: true })
   for (const name of files) context.page('GET', `${base}/${name}`, (await fileOf(name)).handle, { isPublic: true })
 
-  context.page('GET', '/explain/*', ({ url = '' }, response) => {
-    const asked = idIn(url)
-    const found = asked === null ? null : trail.find((id) => id === asked || redactText(id) === asked)
-    if (found) sendJson(response, 200, explanationOf(found))
-    else
-      sendJson(response, 404, {
-        error: 'no such exchange: its trail was kept until newer ones took its place, or never',
-      })
-  })
+  context.page(
+    'GET',
+    '/explain/*',
+    ({ url = '' }, response) => {
+      const asked = idIn(url)
+      const found = asked === null ? null : trail.find((id) => id === asked || redactText(id) === asked)
+      if (found) sendJson(response, 200, explanationOf(found))
+      else
+        sendJson(response, 404, {
+          error: 'no such exchange: its trail was kept until newer ones took its place, or never',
+        })
+    },
+    { across: 'each' },
+  )
 
   context.page('GET', `${data}/events`, ({ method }, response) => {
     if (method === 'HEAD') response.end()
@@ -80,24 +85,34 @@ export async function addPages(context: PluginContext<unknown>, room: Room, { ba
   })
 
   const isKnown = (name: string) => upstreams.some((upstream) => upstream.name === name) || health.names.includes(name)
-  context.page('POST', `${data}/rest`, async (request, response) => {
-    const { upstream, minutes } = (await readMap(request)) ?? {}
-    if (typeof upstream !== 'string' || !isKnown(upstream))
-      return sendJson(response, 404, { error: 'no such upstream' })
-    const ms = typeof minutes === 'number' ? minutes * minute : Number.NaN
-    if (!(ms >= minute && ms <= longestAside)) return sendJson(response, 400, { error: 'minutes is 1 to 1440' })
-    const isTold = await asides.put(upstream, ms, store)
-    log.warn({ upstream, minutes, told: isTold }, 'an operator has set an upstream aside')
-    sendJson(response, 200, { upstream, until: new Date(Date.now() + ms).toISOString(), told: isTold })
-  })
-  context.page('POST', `${data}/unrest`, async (request, response) => {
-    const { upstream } = (await readMap(request)) ?? {}
-    if (typeof upstream !== 'string' || !isKnown(upstream))
-      return sendJson(response, 404, { error: 'no such upstream' })
-    const isTold = await wake(upstream, asides, store)
-    log.warn({ upstream, told: isTold }, 'an operator has ended the rests of an upstream')
-    sendJson(response, 200, { upstream, until: null, told: isTold })
-  })
+  context.page(
+    'POST',
+    `${data}/rest`,
+    async (request, response) => {
+      const { upstream, minutes } = (await readMap(request)) ?? {}
+      if (typeof upstream !== 'string' || !isKnown(upstream))
+        return sendJson(response, 404, { error: 'no such upstream' })
+      const ms = typeof minutes === 'number' ? minutes * minute : Number.NaN
+      if (!(ms >= minute && ms <= longestAside)) return sendJson(response, 400, { error: 'minutes is 1 to 1440' })
+      const isTold = await asides.put(upstream, ms, store)
+      log.warn({ upstream, minutes, told: isTold }, 'an operator has set an upstream aside')
+      sendJson(response, 200, { upstream, until: new Date(Date.now() + ms).toISOString(), told: isTold })
+    },
+    { across: 'each' },
+  )
+  context.page(
+    'POST',
+    `${data}/unrest`,
+    async (request, response) => {
+      const { upstream } = (await readMap(request)) ?? {}
+      if (typeof upstream !== 'string' || !isKnown(upstream))
+        return sendJson(response, 404, { error: 'no such upstream' })
+      const isTold = await wake(upstream, asides, store)
+      log.warn({ upstream, told: isTold }, 'an operator has ended the rests of an upstream')
+      sendJson(response, 200, { upstream, until: null, told: isTold })
+    },
+    { across: 'each' },
+  )
 }
 
 /** What stands behind `/explain/`; null where that is no percent-encoded text. */

@@ -8,7 +8,9 @@ export async function open(listen: string, options: DemoOptions = {}): Promise<S
   const colon = listen.lastIndexOf(':')
   const host = listen.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
   const server = demoServer(options)
-  server.listen(Number(listen.slice(colon + 1)), host)
+  const port = Number(listen.slice(colon + 1))
+  // Any port that is free is this process's own; one that is named belongs to all workers.
+  server.listen({ port, host, exclusive: port === 0 })
   try {
     await once(server, 'listening')
   } catch (cause) {

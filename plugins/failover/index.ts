@@ -19,6 +19,7 @@ const pullEvery = 5000
 /** Chooses among upstreams, and asks another one when one fails, before the client was told anything. */
 export default definePlugin({
   name: 'failover',
+  sharesState: 'store',
   config,
   mayRead: ['claim', 'model', 'stream', 'load', 'pin', 'session'],
   writes: ['asking', 'decision'],

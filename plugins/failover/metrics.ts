@@ -8,7 +8,9 @@ export function metricsOf(metrics: Metrics) {
     retries: metrics.counter('postern_failover_retries_total', 'Failed attempts that another one followed.', [
       'upstream',
     ]),
-    resting: metrics.gauge('postern_failover_resting', '1 while the upstream rests as a whole.', ['upstream']),
+    resting: metrics.gauge('postern_failover_resting', '1 while the upstream rests as a whole.', ['upstream'], {
+      across: 'most',
+    }),
     errors: metrics.gauge('postern_failover_errors_ratio', 'The share of errors of late, a moving average.', [
       'upstream',
     ]),

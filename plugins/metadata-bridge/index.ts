@@ -20,6 +20,7 @@ const header = (field: Field) =>
 /** One object of metadata for each exchange, and the headers by which existing apps know its fields. */
 export default definePlugin({
   name: 'metadata-bridge',
+  sharesState: 'store',
   config: {
     type: 'object',
     description: 'Tells existing apps, in the headers they know, what the gateway knows of a request as facts.',

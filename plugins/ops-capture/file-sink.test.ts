@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
@@ -46,6 +48,43 @@ describe('a rotating file', () => {
     const texts = await Promise.all(names.toReversed().map(async (name) => readFile(join(folder, name), 'utf8')))
     assert.equal(texts.join(''), lines(25, 40).join(''))
     for (const name of names) assert.ok((await stat(join(folder, name))).size <= 50)
+  })
+
+  test('of several processes holds the lines of all, whole and once, and none is lost when it is put aside', async () => {
+    await using it = await temporary()
+    await it.file.append([line('00000000a')], wide)
+    const code = `
+      import { RotatingFile } from ${JSON.stringify(new URL('file-sink.ts', import.meta.url).href)}
+      const file = new RotatingFile(${JSON.stringify(it.path)})
+      for (let at = 0; at < 200; at++)
+        await file.append([Buffer.from(process.pid + '-' + at + ' ' + 'x'.repeat(200) + '\\n')], { maxSize: 20_000, keep: 100 })
+      await file.close()`
+    const children = Array.from({ length: 3 }, () => spawn(process.execPath, ['--input-type=module', '-e', code]))
+    const codes = await Promise.all(children.map(async (child) => (await once(child, 'exit'))[0] as number)) // as Node has it
+    assert.deepEqual(codes, [0, 0, 0])
+    const folder = join(it.path, '..')
+    const names = await readdir(folder)
+    assert.ok(names.length > 4, 'it was put aside')
+    assert.ok(!names.includes('errors.jsonl.lock'))
+    const texts = await Promise.all(names.map(async (name) => readFile(join(folder, name), 'utf8')))
+    const all = texts.flatMap((text) => text.split('\n').filter((one) => one.includes('-')))
+    assert.equal(new Set(all).size, 600)
+    assert.equal(all.length, 600)
+    for (const one of all) assert.match(one, /^\d+-\d+ x{200}$/)
+  })
+
+  test('is put aside although a process has died about it: its lock is too old', async () => {
+    await using it = await temporary()
+    const limits = { maxSize: 50, keep: 2 }
+    await it.file.append(lines(0, 5), limits)
+    const lock = `${it.path}.lock`
+    await writeFile(lock, '')
+    await it.file.append(lines(5, 6), limits)
+    assert.equal((await stat(it.path)).size, 60, 'somebody else is about it')
+    await utimes(lock, 0, 0)
+    for (let from = 6; from < 9; from++) await it.file.append(lines(from, from + 1), limits)
+    assert.ok((await stat(it.path)).size <= 50)
+    assert.ok(!(await readdir(join(it.path, '..'))).includes('errors.jsonl.lock'))
   })
 
   test('keeps none that are put aside where none is wanted', async () => {

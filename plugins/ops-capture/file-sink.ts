@@ -41,7 +41,8 @@ export async function assertWritable(path: string): Promise<void> {
 
 /**
  * The file at a path, opened with the first line and closed when idle hands let it go. Appends run one after the other,
- * whoever asks for them: one for the gateway that retires and the one that has come.
+ * whoever asks for them: one for the gateway that retires and the one that has come. Other processes may have the same file: an
+ * append is one write, which the system does not mix with another, and one of them at a time puts the file aside.
  */
 export class RotatingFile {
   readonly #path: string
@@ -94,7 +95,10 @@ export class RotatingFile {
   async #ready(): Promise<void> {
     if (this.#handle) {
       const there = await stat(this.#path).catch(() => null)
-      if (there?.ino === this.#inode) return
+      if (there?.ino === this.#inode) {
+        this.#size = there.size
+        return
+      }
       await this.#release()
     }
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 })
@@ -115,20 +119,50 @@ export class RotatingFile {
     return buffer[0] !== 0x0a
   }
 
+  /** Where another process is just about it, the file becomes longer by what is appended meanwhile. */
   async #putAside(keep: number): Promise<void> {
-    await this.#release()
+    const lock = `${this.#path}.lock`
+    if (!(await isTaken(lock))) return
+    try {
+      // By now it may have been done.
+      const there = await stat(this.#path).catch(() => null)
+      await this.#release()
+      if (there?.ino === this.#inode) await this.#move(keep)
+    } finally {
+      await rm(lock, { force: true })
+    }
+    await this.#ready()
+  }
+
+  async #move(keep: number): Promise<void> {
     const aside = (number: number) => `${this.#path}.${number}`
     await rm(aside(keep), { force: true })
     for (let number = keep; number > 1; number--) await renameIfThere(aside(number - 1), aside(number))
     if (keep > 0) await renameIfThere(this.#path, aside(1))
     else await rm(this.#path, { force: true })
-    await this.#ready()
   }
 
   async #release(): Promise<void> {
     const handle = this.#handle
     this.#handle = null
     await handle?.close()
+  }
+}
+
+/** A lock that is older was left by a process that has died, in ms. */
+const longestLock = 10_000
+
+/** Takes a lock; false where another process has it. */
+async function isTaken(lock: string): Promise<boolean> {
+  try {
+    await (await open(lock, 'wx', 0o600)).close()
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error // open fails with nothing but system errors
+    const found = await stat(lock).catch(() => null)
+    // Whoever comes next takes it.
+    if (found && Date.now() - found.mtimeMs > longestLock) await rm(lock, { force: true })
+    return false
   }
 }
 

@@ -14,7 +14,7 @@ export function metricsOf(metrics: Metrics) {
   return {
     spans,
     batches: metrics.counter('postern_otel_metrics_total', 'Tellings of metrics, by what became of them.', ['outcome']),
-    waiting: metrics.gauge('postern_otel_spans_waiting', 'Spans that wait to be sent.'),
+    waiting: metrics.gauge('postern_otel_spans_waiting', 'Spans that wait to be sent.', [], { across: 'sum' }),
     duration: metrics.histogram(
       'postern_gen_ai_operation_seconds',
       'Attempts at upstreams, to the end of their answers; gen_ai.client.operation.duration. The model is told where it answered.',

@@ -10,6 +10,7 @@ import { signerOf } from './sign.ts'
 /** OpenAI's video API: jobs that are asked where they were made, and media under signed URLs. */
 export default defineProvider({
   name: 'sora',
+  sharesState: 'store',
   description: "OpenAI's video API: jobs are asked where they were made, media can be opened with signed URLs.",
   url: 'https://api.openai.com',
   prefix: '/sora',

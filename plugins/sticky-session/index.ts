@@ -14,6 +14,7 @@ const flushEvery = 5000
 /** Keeps a conversation with the upstream that has its prompt cached, and a stored response with the one that has it. */
 export default definePlugin({
   name: 'sticky-session',
+  sharesState: 'store',
   config,
   reads: ['claim'],
   // Its type belongs to the plugins that admit clients; null where there is none.

@@ -16,6 +16,7 @@ import { chargeOf } from './write.ts'
 /** Counts what exchanges use and cost, and bills it. On the path of a request it waits for nothing. */
 export default definePlugin({
   name: 'usage',
+  sharesState: 'database',
   config,
   mayRead: ['principal', 'provider', 'claim', 'model', 'usage'],
   writes: ['usage_meter'],

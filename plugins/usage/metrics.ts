@@ -9,6 +9,8 @@ export function metricsOf(metrics: Metrics) {
     rows: metrics.counter('postern_usage_rows_total', 'Exchanges counted, by whether their model has a price.', [
       'priced',
     ]),
-    waiting: metrics.gauge('postern_usage_rows_waiting', 'Rows of usage that wait in memory to be written.'),
+    waiting: metrics.gauge('postern_usage_rows_waiting', 'Rows of usage that wait in memory to be written.', [], {
+      across: 'sum',
+    }),
   }
 }

@@ -90,6 +90,17 @@ export class GatewayProcess implements AsyncDisposable {
     })
   }
 
+  /** Sends it a signal, and waits for nothing. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** Resolves when it has ended, with its exit code; null where a signal has ended it. */
+  async ended(): Promise<number | null> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'close')
+    return this.#child.exitCode
+  }
+
   /** kill -9: it says nothing to anybody. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL')

@@ -1,7 +1,7 @@
 // @ts-check
 /** The console: asks, listens, and hands on to what shows it. */
 import { showConfiguration } from './configuration.js'
-import { byId, setText } from './draw.js'
+import { byId, element, setText } from './draw.js'
 import { errorQuery, onErrorFilter, showError, showErrors, showErrorSums } from './errors.js'
 import { showExplanation } from './explanation.js'
 import { isFailed, showExchanges, showGates, showSessions, showUpstreams, showUsage } from './panels.js'
@@ -18,11 +18,43 @@ let usage = null
 /** Rejects with what the listener says. */
 async function ask(path, options = {}) {
   const headers = { ...options.headers, ...(key && { authorization: `Bearer ${key}` }) }
-  const response = await fetch(path, { ...options, headers, credentials: 'omit', cache: 'no-store' })
+  const response = await fetch(asked(path), { ...options, headers, credentials: 'omit', cache: 'no-store' })
+  if (path.startsWith(data)) meetWorkers(response.headers)
   if (response.status === 401) wantKey()
   if (response.ok) return response
   const told = await response.json().catch(() => ({ error: `status ${response.status}` }))
   throw new Error(told.error)
+}
+
+/** The worker that is shown, where there are several; empty: the one that answers. */
+let worker = ''
+/** Ends the stream of exchanges, of the worker that was shown before. */
+let leaving = new AbortController()
+
+/** @param {string} path */
+function asked(path) {
+  if (worker === '' || !path.startsWith(data)) return path
+  return `${path}${path.includes('?') ? '&' : '?'}worker=${worker}`
+}
+
+/** What is shown is what one worker has seen: which, and of how many. @param {Headers} headers */
+function meetWorkers(headers) {
+  const known = (headers.get('x-postern-workers') ?? '').split(' ').filter((one) => one !== '')
+  byId('worker-choice').hidden = known.length === 0
+  if (known.length === 0) return
+  const choice = byId('worker')
+  const shown = known.includes(worker) ? worker : (headers.get('x-postern-worker') ?? known[0])
+  const options = [...choice.options].map(({ value }) => value)
+  if (options.join(' ') !== known.join(' '))
+    choice.replaceChildren(...known.map((one) => element('option', { value: one }, one)))
+  choice.value = shown
+  setText(byId('worker-of'), `of ${known.length}, and what it has seen`)
+  // All that is asked from now on is asked of the same one; of one that is gone, another takes its place.
+  if (worker !== shown) {
+    const isOther = worker !== ''
+    worker = shown
+    if (isOther) leaving.abort()
+  }
 }
 
 const read = async (path) => (await ask(path)).json()
@@ -155,7 +187,8 @@ function connection(state, text) {
 
 /** Server-sent events by fetch: an EventSource cannot send the key. */
 async function listen() {
-  const response = await ask(`${data}/events`)
+  leaving = new AbortController()
+  const response = await ask(`${data}/events`, { signal: leaving.signal })
   connection('live', 'live')
   // What was there before may be of a process that is gone.
   exchanges.clear()
@@ -198,6 +231,12 @@ byId('login-form').addEventListener('submit', (event) => {
   byId('main').hidden = false
   byId('main').focus()
   start()
+})
+byId('worker').addEventListener('change', () => {
+  worker = byId('worker').value
+  // Listening begins again, with the other one.
+  leaving.abort()
+  void refresh('upstreams', 'sessions', 'usage', 'errors')
 })
 byId('only-failed').addEventListener('change', drawExchanges)
 byId('pause').addEventListener('click', () => {
