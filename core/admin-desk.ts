@@ -91,7 +91,7 @@ export function health({ server, retiring, lastProblem, startedAt, stoppedAt }: 
 }
 
 /** Exchanges have ids that their clients may have chosen: whoever may only know that it is well hears how many there are. */
-export function discreet<Of extends Pick<Health, 'draining' | 'retiring'>>(told: Of): object {
+export function discreet(told: Pick<Health, 'draining' | 'retiring'>): object {
   const counted = <One extends { readonly waits: Waits }>(one: One) => ({
     ...one,
     waits: { exchanges: one.waits.exchanges },

@@ -1,6 +1,7 @@
 /** Pages of plugins, which workers have: the supervisor asks one of them, or all, and passes on what it is told. */
 import { once } from 'node:events'
-import { request as ask, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { http } from '../http.ts'
 import type { PageHandler, PageSign } from '../pages.ts'
 
 /** A worker that can be asked. */
@@ -63,11 +64,11 @@ async function tellAll(workers: readonly Asked[], request: IncomingMessage, resp
 
 function open({ socket }: Asked, { method, url, headers }: IncomingMessage) {
   const { connection: _connection, authorization: _key, ...kept } = headers
-  return ask({ socketPath: socket ?? '', method, path: url, headers: kept, agent: false })
+  return http.request({ socketPath: socket ?? '', method, path: url, headers: kept, agent: false })
 }
 
 /** The head of the answer. Rejects where there is none; a client that leaves takes the question with it. */
-async function answerOf(asking: ReturnType<typeof ask>, response: ServerResponse): Promise<IncomingMessage> {
+async function answerOf(asking: ReturnType<typeof http.request>, response: ServerResponse): Promise<IncomingMessage> {
   response.once('close', () => asking.destroy())
   const [answer] = (await once(asking, 'response')) as [IncomingMessage] // as node:http has it
   asking.on('error', () => {}) // what is cut off is seen by who reads the answer

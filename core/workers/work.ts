@@ -1,10 +1,10 @@
 /** A worker: a sidecar whose listener is shared, which does what its supervisor says. */
-import { createServer } from 'node:http'
 import { answer, type Desk } from '../admin.ts'
 import { sidecarPages } from '../admin-desk.ts'
 import { dieLoudly } from '../defects.ts'
 import { hardDeadline } from '../ending.ts'
 import type { Gateway } from '../gateway.ts'
+import { http } from '../http.ts'
 import { openLog, type RootLog } from '../observe/log.ts'
 import { pluginSource } from '../plugins.ts'
 import { startSidecar, type Sidecar } from '../sidecar.ts'
@@ -136,11 +136,11 @@ async function openPages({ server }: Sidecar, path: string): Promise<void> {
       return server.gateway.pages.names
     },
   }
-  const http = createServer((request, response) => answer(desk, () => null, request, response))
+  const listener = http.createServer((request, response) => answer(desk, () => null, request, response))
   const listening = Promise.withResolvers<void>()
-  http.on('error', listening.reject)
+  listener.on('error', listening.reject)
   // `exclusive`: this one is not shared.
-  http.listen({ path, exclusive: true }, listening.resolve)
+  listener.listen({ path, exclusive: true }, listening.resolve)
   await listening.promise
 }
 

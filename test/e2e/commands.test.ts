@@ -226,7 +226,7 @@ describe('postern diff', () => {
       plugins: ['openai', 'failover'],
       upstreams: [{ name: 'a', provider: 'openai', key: 'key-of-upstream-a' }],
     })
-    await using there = await place({ 'gateway.yaml': 'plugins: [openai]', 'bad.yaml': next })
+    await using there = await place({ 'gateway.yaml': 'limits: { lag: 10m }\nplugins: [openai]', 'bad.yaml': next })
     const { code, out } = await there.postern(['diff', '--admin', gw.adminUrl, '--json'])
     const told = JSON.parse(out) as { differences: { kind: string; path: string }[]; restart: string[] } // diff.ts
     assert.equal(code, 1)
