@@ -36,10 +36,16 @@ test('the console says whose exchanges it shows, and shows those of another work
   // Of one that is gone another takes its place.
   await choose(2)
   await page.until(`${rows} === ${served(2)}`)
+  assert.deepEqual(await page.complaints(), [])
   const victim = (await allServe(gateway))[1]
   process.kill(victim?.pid ?? 0, 'SIGKILL')
   await allServe(gateway)
   await page.until(`${textOf('connection-text')} === 'live'`)
   await page.until(`document.getElementById('worker').options.length === ${workers}`)
-  assert.deepEqual(await page.complaints(), [])
+  // Nothing but what was asked of the one who was gone: its stream was cut, and some answers are 503.
+  const complaints = await page.complaints()
+  assert.deepEqual(
+    complaints.filter((said) => !/"source":"network".*\/console\/data\/[^"]*worker=2/.test(said)),
+    [],
+  )
 })

@@ -212,8 +212,10 @@ async function keepListening() {
     const since = Date.now()
     await listen().catch(() => {})
     connection('lost', 'not connected')
-    if (Date.now() - since > 10_000) wait = 1000
-    if (byId('login').hidden) await new Promise((resolve) => setTimeout(resolve, wait))
+    // Left for another worker: nothing is wrong, and somebody waits for it.
+    const isChosen = leaving.signal.aborted
+    if (isChosen || Date.now() - since > 10_000) wait = 1000
+    if (!isChosen && byId('login').hidden) await new Promise((resolve) => setTimeout(resolve, wait))
   }
   listening = false
 }
