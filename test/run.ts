@@ -29,9 +29,10 @@ if (files.length === 0) {
 const processes = given.length > 0 ? 1 : Math.min(4, availableParallelism())
 // A test that never ends fails the run instead of holding it.
 const isLong = Number(process.env.POSTERN_RUNS ?? 1) > 1
-const runner = ['--test', '--test-isolation=none', `--test-timeout=${isLong ? 3_600_000 : 120_000}`]
-/** What all of them together may take, in ms. */
-const patience = isLong ? 7_200_000 : 900_000
+const longest = isLong ? 3_600_000 : 120_000
+const runner = ['--test', '--test-isolation=none', `--test-timeout=${longest}`]
+/** How long a process may say nothing, in ms: longer than any test takes. */
+const patience = longest + 30_000
 
 // Every so many files, so that each process has some of every suite.
 const shares = Array.from({ length: processes }, (_, at) => files.filter((_, index) => index % processes === at))
@@ -40,13 +41,19 @@ for (const { said, isShown } of runs) if (!isShown) process.stdout.write(said)
 // What failed stands last, whoever ran it.
 const failed = runs.filter(({ code }) => code !== 0)
 if (processes > 1)
-  for (const { said } of failed) process.stdout.write(said.slice(said.lastIndexOf('\n✖ failing tests:')))
+  for (const { said } of failed) process.stdout.write(failuresIn(said))
 process.exitCode = failed.length > 0 ? 1 : 0
 
 interface Run {
   readonly code: number
   readonly said: string
   readonly isShown: boolean
+}
+
+/** The runner's own list; of one that never came to it, the lines that it would be made of. */
+function failuresIn(said: string): string {
+  const at = said.lastIndexOf('\n✖ failing tests:')
+  return at < 0 ? (said.match(/^ *✖.*\n/gm) ?? []).join('') : said.slice(at)
 }
 
 /** Runs them in one process; `isShown`: what it says is seen while it runs. */
@@ -57,15 +64,16 @@ async function run(share: readonly string[], isShown: boolean): Promise<Run> {
     env: { ...process.env, ...colours },
   })
   let said = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    said += text
-    if (isShown) process.stdout.write(text)
-  })
   // Nor does something that a failed test has left open.
   const deadline = setTimeout(() => {
     process.stderr.write(`these did not end in time, something was left open: ${share.join(' ')}\n`)
     child.kill('SIGKILL')
   }, patience)
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+    if (isShown) process.stdout.write(text)
+    deadline.refresh()
+  })
   const [code]: unknown[] = await once(child, 'close')
   clearTimeout(deadline)
   return { code: typeof code === 'number' ? code : 1, said, isShown }

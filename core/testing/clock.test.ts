@@ -80,6 +80,20 @@ describe('a virtual clock', () => {
     assert.equal(rounds, 3)
   })
 
+  test('keeps what repeats in step, however long its runs take', async () => {
+    using clock = virtualClock()
+    let [rounds, links] = [0, 0]
+    const timer = setInterval(() => {
+      rounds++
+      for (const until = process.hrtime.bigint() + 3_000_000n; process.hrtime.bigint() < until;);
+    }, 1000)
+    const link = () => void setTimeout(() => ++links < 60 && link(), 1000)
+    link()
+    await clock.advance('1m')
+    clearInterval(timer)
+    assert.deepEqual([rounds, links], [60, 60])
+  })
+
   test('knows timers by all their names and ways to end', async () => {
     using clock = virtualClock()
     said.length = 0

@@ -40,9 +40,12 @@ export function virtualClock(): VirtualClock {
   isMoved = true
   const pending = new Map<NodeJS.Timeout, Due>()
   const flows = performance.now.bind(performance)
+  const epoch = real.Date.now() - flows()
   let ahead = 0
-  const elapsed = () => flows() + ahead
-  const now = () => real.Date.now() + Math.round(ahead)
+  /** While time is moved it stands still at each timer: what repeats keeps its pace, however long its runs take. */
+  let stands: number | null = null
+  const elapsed = () => stands ?? flows() + ahead
+  const now = () => Math.floor(epoch + elapsed())
 
   function set(repeats: boolean, call: (...given: unknown[]) => void, ms: number | undefined, given: unknown[]) {
     // As Node does: what is less than a millisecond, or no number, is one.
@@ -104,16 +107,21 @@ export function virtualClock(): VirtualClock {
       if (ms === null || !(ms >= 0)) throw new RangeError(`${JSON.stringify(by)} is no duration: say 1500, or "10m"`)
       const until = elapsed() + ms
       let runs = 0
-      for (let found = next(until); found; found = next(until)) {
-        const [timer, due] = found
-        ahead += Math.max(0, due.at - elapsed())
-        if (due.repeats) due.rearm()
-        else real.clearTimeout(timer)
-        due.run()
-        await (++runs % 64 === 0 ? turn() : settled())
+      try {
+        for (let found = next(until); found; found = next(until)) {
+          const [timer, due] = found
+          stands = Math.max(due.at, elapsed())
+          if (due.repeats) due.rearm()
+          else real.clearTimeout(timer)
+          due.run()
+          await (++runs % 64 === 0 ? turn() : settled())
+        }
+        stands = Math.max(until, elapsed())
+        await turn()
+      } finally {
+        if (stands !== null) ahead = Math.max(ahead, stands - flows())
+        stands = null
       }
-      ahead += Math.max(0, until - elapsed())
-      await turn()
     },
     [Symbol.dispose]() {
       Object.assign(globalThis, real)
