@@ -40,8 +40,7 @@ const runs = await Promise.all(shares.map((share, at) => run(share, at === 0)))
 for (const { said, isShown } of runs) if (!isShown) process.stdout.write(said)
 // What failed stands last, whoever ran it.
 const failed = runs.filter(({ code }) => code !== 0)
-if (processes > 1)
-  for (const { said } of failed) process.stdout.write(failuresIn(said))
+if (processes > 1) for (const { said } of failed) process.stdout.write(failuresIn(said))
 process.exitCode = failed.length > 0 ? 1 : 0
 
 interface Run {
