@@ -173,6 +173,15 @@ describe('the console', () => {
     const open = `!document.getElementById('login').hidden`
     await page.until(`${open} && document.activeElement.id === 'key'`)
     assert.equal(await page.evaluate(textOf('exchange-rows')), '')
+    // One that was asked with the wrong key is refused only when the page has the right one.
+    await page.evaluate(`window.late = Promise.withResolvers(); window.wasLate = false; const go = window.fetch
+      window.fetch = async (path, options) => {
+        const isLate = path.includes('gates') && String(options?.headers?.authorization).includes('wrong')
+        if (isLate) await window.late.promise
+        const answer = await go(path, options)
+        if (isLate) setTimeout(() => (window.wasLate = true), 100)
+        return answer
+      }`)
     await page.type('a-wrong-key')
     await page.press('Enter')
     await page.until(`${open} && document.getElementById('key').value === ''`)
@@ -181,6 +190,9 @@ describe('the console', () => {
     await page.press('Enter')
     await page.until(`${textOf('connection-text')} === 'live'`)
     await page.until(`${textOf('upstream-rows')}.includes('good')`)
+    await page.evaluate(`window.late.resolve()`)
+    await page.until('window.wasLate')
+    assert.equal(await page.evaluate(open), false)
     assert.equal(await page.evaluate(`localStorage.length + sessionStorage.length + document.cookie.length`), 0)
     await page.evaluate(`location.reload()`)
     await page.until(`${open} && document.activeElement.id === 'key'`)
