@@ -16,7 +16,7 @@ const sockets = Number(process.env.SOCKETS ?? 1000)
 const turnsEach = 20
 /** Rounds that count, and before them those in which code is compiled and buffers reach their size: RSS does in the first. */
 const rounds = 1
-const warmups = 1
+const warmups = 2
 const seed = Number(process.env.SEED ?? 11)
 
 const told = { completed: 0, failed: 0, left: 0 }
