@@ -111,6 +111,14 @@ export const limits = {
         'with 503, from 90 % on those of normal priority, then all.',
       default: '500ms',
     },
+    silence: {
+      type: 'string',
+      format: 'duration',
+      description:
+        'How long one of several workers may say nothing before it is killed and another takes its place: a plugin that loops for ever ' +
+        'would keep its clients waiting as long. At least 1s.',
+      default: '30s',
+    },
   },
 } as const satisfies JSONSchema
 

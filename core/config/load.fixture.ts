@@ -183,7 +183,14 @@ function fail(message: string): never {
   throw new Error(message)
 }
 
-const times = { drain: 30_000, remainder_time: 300_000, head_time: 30_000, body_time: 30_000, read_time: 120_000 }
+const times = {
+  drain: 30_000,
+  remainder_time: 300_000,
+  head_time: 30_000,
+  body_time: 30_000,
+  read_time: 120_000,
+  silence: 30_000,
+}
 const sizes = { body: 2 ** 25, upload: 2 ** 29, replay: 2 ** 26, remainder: 2 ** 25, header: 2 ** 15, url: 2 ** 13 }
 const limits = { ...times, ...sizes, headers: 100, lag: 500 }
 const timeouts = {

@@ -5,6 +5,7 @@ import type { Level, RootLog } from '../observe/log.ts'
 import type { Counter } from '../observe/metrics.ts'
 import { Hand, type Gone } from './hand.ts'
 import { risen, together, type Source } from './metrics.ts'
+import { Pulse } from './pulse.ts'
 import type { Snapshot } from './snapshot.ts'
 
 /** How long a worker may take to start, or to build another version, in ms. */
@@ -24,6 +25,8 @@ export interface CrewOptions {
   readonly folder: string | null
   /** Counts those that have ended without having been told to. */
   readonly ends: Counter
+  /** How long a worker may say nothing, in ms. */
+  readonly silence: () => number
   /** Told when workers end early again and again. */
   readonly giveUp: (reason: string) => void
 }
@@ -50,6 +53,7 @@ export class Crew {
   /** A reload and a start are never at the same time. */
   #turn: Promise<unknown> = Promise.resolve()
   #isOpen = false
+  readonly #pulse: Pulse
   readonly #stopping = new AbortController()
 
   constructor(snapshot: Snapshot, options: CrewOptions) {
@@ -57,6 +61,7 @@ export class Crew {
     this.#options = options
     const numbers = Array.from({ length: options.workers }, (_, at) => at + 1)
     this.places = numbers.map((number) => ({ number, hand: null, starts: 0, young: 0, lastEnd: null }))
+    this.#pulse = new Pulse(() => this.serving, options.silence, options.log)
   }
 
   /** Those that take connections. */
@@ -91,6 +96,7 @@ export class Crew {
     const { url } = await this.#start(first!) // there is one worker at least
     await Promise.all(others.map((place) => this.#start(place)))
     this.#isOpen = true
+    this.#pulse.start()
     // Those that have ended while the others began.
     for (const place of this.places) if (!place.hand) void this.#replace(place, 0)
     return url
@@ -141,6 +147,7 @@ export class Crew {
   /** Tells all to drain and end; kills those that have not after `ms`. Resolves with what did not end as it should. */
   async stop(ms: number): Promise<readonly string[]> {
     this.#stopping.abort()
+    this.#pulse.stop()
     const hands = this.hands
     for (const hand of hands) hand.stop()
     const ended = await Promise.all(
@@ -171,6 +178,7 @@ export class Crew {
       number,
       (lines) => log.pass(lines),
       () => log.warn({ worker: number }, 'a line of the log was cut off by the end of its worker'),
+      () => this.serving.length > 0,
     )
     place.hand = hand
     // A name of its own each time: a worker that was killed leaves its socket behind.

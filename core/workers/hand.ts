@@ -3,6 +3,7 @@ import cluster, { type Worker } from 'node:cluster'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { MetricReading } from '../observe/metrics.ts'
 import type { PageSign } from '../pages.ts'
+import { Handover } from './handover.ts'
 import { valueOf, workerVariable, type Answer, type Ask, type Asks, type Notice, type Start } from './link.ts'
 import { wholeLines } from './lines.ts'
 
@@ -33,6 +34,8 @@ export class Hand {
   socket: string | null = null
   /** What it has said of its metrics last. */
   readings: readonly MetricReading[] = []
+  /** Questions since it has said anything. */
+  unanswered = 0
   /** What did not end well in it. */
   failed: readonly string[] = []
   /** Resolves when it is gone and its last words are read. Never rejects. */
@@ -43,9 +46,15 @@ export class Hand {
   /** Whether it listens to us, or will never do so. */
   readonly #here = Promise.withResolvers<void>()
 
-  /** Starts the process. `take` is given the lines of its log, `cut` told that the last one was cut off. */
-  constructor(number: number, take: (lines: string) => void, cut: () => void) {
+  readonly #hasOthers: () => boolean
+
+  /**
+   * Starts the process. `take` is given the lines of its log, `cut` told that the last one was cut off; `hasOthers`: whether other workers
+   * serve.
+   */
+  constructor(number: number, take: (lines: string) => void, cut: () => void, hasOthers: () => boolean) {
     this.number = number
+    this.#hasOthers = hasOthers
     this.#worker = cluster.fork({ [workerVariable]: String(number) })
     const { process: child } = this.#worker
     // `gone` says it, and a message that could not be sent has a callback.
@@ -110,6 +119,7 @@ export class Hand {
   }
 
   #hear(message: Answer | Notice): void {
+    this.unanswered = 0
     if (!('notice' in message)) this.#asked.get(message.id)?.(message)
     else if (message.notice === 'here') {
       this.#here.resolve()
@@ -130,6 +140,7 @@ export class Hand {
 
   async #watch(): Promise<Gone> {
     const { process: child } = this.#worker
+    const handover = new Handover(child)
     const closed = new Promise((resolve) => child.once('close', resolve))
     const gone = await new Promise<Gone>((resolve) => {
       child.once('exit', (code, signal) => resolve({ code, signal }))
@@ -139,6 +150,7 @@ export class Hand {
     this.state = 'gone'
     this.#forget()
     await Promise.race([closed, sleep(lastWords, null, { ref: false })])
+    handover.end(this.#hasOthers())
     return gone
   }
 }

@@ -30,6 +30,8 @@ export interface Asks {
   /** Take down again what was prepared. */
   drop: readonly [null, null]
   read: readonly [null, readonly MetricReading[]]
+  /** Only to hear it answer. */
+  pulse: readonly [null, null]
   /** A page of the gateway's own. */
   page: readonly [{ readonly path: (typeof ownPaths)[number]; readonly query: string }, Told]
 }

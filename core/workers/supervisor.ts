@@ -84,7 +84,8 @@ export class Supervisor {
     const given = Promise.withResolvers<string>()
     this.gaveUp = given.promise
     const workers = workersOf(config.settings)
-    this.crew = new Crew(snapshotOf(first, config), { workers, log, folder, ends, giveUp: given.resolve })
+    const silence = () => this.config.settings.limits.silence
+    this.crew = new Crew(snapshotOf(first, config), { workers, log, folder, ends, silence, giveUp: given.resolve })
     this.#metrics.onRender(() => {
       serving.set(this.crew.serving.length)
       this.#told.isRefused.set(this.lastProblem ? 1 : 0)

@@ -66,6 +66,7 @@ class Served {
       return null
     },
     read: () => this.#running.read(),
+    pulse: () => null,
     page: ({ path, query }) => sidecarPages[path].tell(this.#running, new URLSearchParams(query), true),
   }
 

@@ -196,6 +196,24 @@ describe('several workers', () => {
     await until(async () => (await counted(gateway, 'postern_exchanges_total')) === 6 + 2 * workers)
   })
 
+  test('of which one does nothing any more: it is killed, and another takes its place', async () => {
+    await using stack = new AsyncDisposableStack()
+    const upstream = stack.use(await fakeUpstream(json(200, { ok: true })))
+    const gateway = stack.use(await GatewayProcess.begin(settings([upstream], { limits: { silence: '2s' } })))
+    const before = await allServe(gateway)
+    process.kill(before[1]!.pid, 'SIGSTOP')
+    // Who was on the way to it goes to another one.
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () => chat(gateway.url, undefined, { connection: 'close' })),
+    )
+    for (const { status } of answers) assert.equal(status, 200)
+    await until(async () => (await health(gateway)).workers[1]?.replaced === 1)
+    const after = await allServe(gateway)
+    assert.deepEqual([after[0]?.pid, after[2]?.pid], [before[0]?.pid, before[2]?.pid])
+    assert.ok(gateway.lines.some(({ msg, worker }) => worker === 2 && /has not answered for 2 s/.test(String(msg))))
+    for (let at = 0; at < 2 * workers; at++) assert.equal((await chat(gateway.url)).status, 200)
+  })
+
   test('that end again and again end the process, with a reason', async () => {
     await using stack = new AsyncDisposableStack()
     const upstream = stack.use(await fakeUpstream(json(200, { ok: true })))
