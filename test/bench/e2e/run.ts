@@ -36,7 +36,7 @@ const help = `npm run bench:e2e -- [options]
   --scenario A,B  Of ${names.join(', ')}. Default: all
   --rivals A,B    Of ${Object.keys(rivals).join(', ')}. Default: all
   --rounds N      How many turns each rival has. Default: 7
-  --seconds N     How long a turn is. Default: 0.5
+  --seconds N     How long a turn is. Default: 1
   --quick         Two turns of half a second: to see whether it works
   --anyway        Judges although others use the machine; the figures are marked
   --document      Writes the figures into docs/benchmarks.md as well
@@ -46,7 +46,7 @@ const { values } = parseArgs({
     scenario: { type: 'string', default: names.join(',') },
     rivals: { type: 'string', default: Object.keys(rivals).join(',') },
     rounds: { type: 'string', default: '7' },
-    seconds: { type: 'string', default: '0.5' },
+    seconds: { type: 'string', default: '1' },
     quick: { type: 'boolean', default: false },
     anyway: { type: 'boolean', default: false },
     document: { type: 'boolean', default: false },
