@@ -18,8 +18,15 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '32' },
     /** Bytes of a request. */
     body: { type: 'string', default: '262144' },
+    help: { type: 'boolean', short: 'h', default: false },
   },
 })
+if (values.help) {
+  process.stdout.write(
+    'npm run bench:workers -- [--workers 2] [--rounds 5] [--seconds 3] [--connections 32] [--body 262144]\n',
+  )
+  process.exit(0)
+}
 const path = (file: string) => new URL(file, import.meta.url).pathname
 
 const upstream = fork(path('upstream.ts'), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })

@@ -63,6 +63,12 @@ process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
 })
 
 const file = new URL('../../docs/conformance.md', import.meta.url)
+if (process.argv.includes('--help')) {
+  process.stdout.write(
+    'npm run conformance -- [--check]\n  --check  Says what differs from docs/conformance.md instead of writing it\n',
+  )
+  process.exit(0)
+}
 const isCheck = process.argv.includes('--check')
 const { here, missing } = rivals()
 if (missing.length > 0 && !isCheck) {

@@ -28,13 +28,23 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     seed: { type: 'string' },
     keep: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
   },
 })
+const names = targets.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')
+if (values.help) {
+  process.stdout.write(
+    `npm run fuzz -- [TARGET…] [--minutes 10 | --seconds 5] [--seed N] [--keep]\n\nTargets, all of them where none is named:\n${names}\n\n` +
+      '  --minutes N  How long each is tried\n' +
+      '  --seed N     Tries the same inputs again\n' +
+      '  --keep       Writes the inputs that reached most, for later runs to begin with\n',
+  )
+  process.exit(0)
+}
 const seconds = values.seconds === undefined ? Number(values.minutes) * 60 : Number(values.seconds)
 const seed = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed)
 const unknown = positionals.find((name) => !targets.some((target) => target.name === name))
 if (unknown !== undefined || !(seconds > 0) || !Number.isSafeInteger(seed)) {
-  const names = targets.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')
   process.stderr.write(
     `${unknown === undefined ? '--minutes, --seconds and --seed want numbers' : `there is no target "${unknown}"`}; there are\n${names}\n`,
   )
