@@ -37,7 +37,7 @@ export function hostileRequests(good: string): readonly Hostile[] {
     {
       name: 'a key of nobody',
       send: head('GET /v1/models HTTP/1.1', 'host: gate', key('nobody')),
-      statuses: [401, 500],
+      statuses: [401, 503],
     },
     {
       name: 'an empty upgrade',
