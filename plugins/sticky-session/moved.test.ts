@@ -18,6 +18,10 @@ describe('a list in which one has moved up', () => {
         const found = moved(list, from, to)
         assert.equal(found.length, length)
         assert.deepEqual([...found], copy)
+        assert.deepEqual(found, copy)
+        assert.deepEqual(Object.entries(found), Object.entries(copy))
+        assert.equal(JSON.stringify(found), JSON.stringify(copy))
+        assert.deepEqual(found.toSorted(), copy.toSorted())
         assert.deepEqual(
           found.map((one) => one),
           copy,

@@ -23,6 +23,13 @@ export function moved<T>(list: readonly T[], from: number, to: number): readonly
       const at = indexOf(name)
       return at === -1 ? name === 'length' || Reflect.has(Array.prototype, name) : at < list.length
     },
+    ownKeys: () => Reflect.ownKeys(list),
+    getOwnPropertyDescriptor(_, name) {
+      const at = indexOf(name)
+      if (at !== -1 && at < list.length)
+        return { value: find(at), enumerable: true, configurable: true, writable: false }
+      return name === 'length' ? { value: list.length, writable: true } : undefined
+    },
   })
 }
 
