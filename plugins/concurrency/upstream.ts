@@ -91,7 +91,9 @@ export class UpstreamSlots {
     if (some === candidates) return [...candidates.filter(isFree), ...candidates.filter((one, at) => !isFree(one, at))]
     if (loads[0]! < 1) return candidates
     const free = some.find(isFree)
-    return free ? withFirst(candidates, free) : this.#rank(exchange, held, candidates, candidates)
+    // From here on each is looked at: of a list that answers for a copy, that copy is made once.
+    const all = [...candidates]
+    return free ? withFirst(all, free) : this.#rank(exchange, held, all, all)
   }
 
   async #take(exchange: Limited, held: Held, upstream: Upstream): Promise<Reply | Retry | undefined> {

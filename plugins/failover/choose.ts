@@ -22,7 +22,9 @@ export function choose(exchange: Asks, asking: Asking, candidates: readonly Upst
   // Where there are very many, some are as good as all of them, as long as one of them can be asked.
   const some = shortlist(candidates, facts.session ?? exchange.id)
   const order = chooseAmong(exchange, asking, some, room)
-  return order.length > 0 || some === candidates ? order : chooseAmong(exchange, asking, candidates, room)
+  if (order.length > 0 || some === candidates) return order
+  // Each is looked at several times now: of a list that answers for a copy, that copy is made once.
+  return chooseAmong(exchange, asking, [...candidates], room)
 }
 
 function chooseAmong(exchange: Asks, asking: Asking, candidates: readonly Upstream[], room: Room) {
