@@ -40,7 +40,7 @@ export class Connections {
     frame.web(request, response, options)
   }
 
-  /** The frame's last pass. */
+  /** The frame's only pass. */
   dispatch(attempt: Attempt): void {
     this.#client.send(attempt.sending, attempt)
   }
@@ -145,8 +145,9 @@ function refusedTunnel(answer: IncomingMessage, tunnel: Tunnel): void {
   answer.on('error', done)
 }
 
-// http-proxy-3 finds passes by the name of their function, so a bundler has to keep names.
-frame.before('web', 'stream', function posternStream(_request: unknown, _response: unknown, options: unknown) {
+// http-proxy-3 finds passes by the name of their function, so a bundler has to keep names. `deleteLength`, its first, would have a DELETE or
+// an OPTIONS whose body comes in chunks sent as one without a body: none of its passes is taken.
+frame.before('web', 'deleteLength', function posternStream(_request: unknown, _response: unknown, options: unknown) {
   // The frame merges its own options into those of `send` above.
   const { connections, attempt } = (options as FrameOptions).postern
   connections.dispatch(attempt)

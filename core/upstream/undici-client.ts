@@ -45,8 +45,6 @@ export class UndiciClient implements HttpClient {
   }
 
   send({ method, path, headers, body }: Sending, receiver: Receiver): void {
-    // http-proxy-3's pass deleteLength has announced an empty body for DELETE and OPTIONS.
-    if (body !== null && headers['content-length'] === '0') headers['content-length'] = undefined
     this.#pool.dispatch(
       {
         method,

@@ -190,5 +190,20 @@ export const framingCases: readonly HttpCase[] = [
     [],
     seven,
   ),
+  passed(
+    'DELETE with chunks',
+    '9110 §9.3.5',
+    head('DELETE /v1/x HTTP/1.1', 'host: gate', 'content-type: text/plain', 'transfer-encoding: chunked') +
+      `7\r\n${seven}\r\n0\r\n\r\n`,
+    'DELETE /v1/x',
+    [],
+    seven,
+  ),
+  refused(
+    'DELETE whose first chunk is none',
+    '9112 §7.1',
+    head('DELETE /v1/x HTTP/1.1', 'host: gate', 'content-type: text/plain', 'transfer-encoding: chunked') +
+      'GET /v1/y HTTP/1.1\r\nhost: gate\r\n\r\n',
+  ),
   passed('DELETE without one', '9110 §9.3.5', head('DELETE /v1/x HTTP/1.1', 'host: gate'), 'DELETE /v1/x'),
 ]

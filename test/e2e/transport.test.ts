@@ -55,6 +55,21 @@ for (const transport of ['lean', 'undici']) {
       )
     })
 
+    test('a body that comes in chunks arrives, whatever the method', async () => {
+      await using upstream = await fakeUpstream(json(200, {}))
+      await using gw = await wireGateway(upstream.url, { transport })
+      const methods = ['POST', 'DELETE', 'OPTIONS', 'PATCH']
+      for (const method of methods) {
+        const body = new Blob(['a body of', ' unknown length']).stream()
+        const headers = { 'content-type': 'text/plain' }
+        assert.equal((await fetch(`${gw.url}/v1/x`, { method, body, headers, duplex: 'half' })).status, 200, method)
+      }
+      assert.deepEqual(
+        upstream.asked.map(({ method, body }) => [method, body.toString()]),
+        methods.map((method) => [method, 'a body of unknown length']),
+      )
+    })
+
     const failures: Record<string, [script: Script, status: number, error: string]> = {
       'does not answer': [() => {}, 504, 'HEADERS_TIMEOUT'],
       'hangs up': [(_asked, response) => void response.socket!.end(), 502, 'UPSTREAM_CLOSED'],
