@@ -196,7 +196,7 @@ export const framingCases: readonly HttpCase[] = [
     head('DELETE /v1/x HTTP/1.1', 'host: gate', 'content-type: text/plain', 'transfer-encoding: chunked') +
       `7\r\n${seven}\r\n0\r\n\r\n`,
     'DELETE /v1/x',
-    [],
+    ['content-type: text/plain'],
     seven,
   ),
   refused(
