@@ -101,7 +101,9 @@ class Block {
       if (token.value === '(') this.#parentheses++
       if (token.value === ')' && this.#parentheses > 0) this.#parentheses--
     } else if (token.kind === 'word' && this.#parentheses === 0) {
-      if (token.value === 'atomic' && before.at(-2)?.value === 'begin' && makesRoutine(before)) this.#begun = 1
+      // The grammar has routines made in the bodies of routines.
+      const isBody = token.value === 'atomic' && before.at(-2)?.value === 'begin'
+      if (isBody && (this.#begun > 0 || makesRoutine(before))) this.#begun++
       else if (this.#begun > 0 && token.value === 'case') this.#begun++
       else if (this.#begun > 0 && token.value === 'end') this.#begun--
     }
