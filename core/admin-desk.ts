@@ -2,6 +2,7 @@
 import { configuration } from './admin-configuration.ts'
 import type { AdminSettings } from './admin-guard.ts'
 import { findOwn, namesOf, type Desk, type OwnPages, type Told } from './admin.ts'
+import type { Config } from './config/load.ts'
 import { render } from './config/problems.ts'
 import { settingsOf } from './commands/gates.ts'
 import { flushPrefix } from './commands/sticky.ts'
@@ -70,13 +71,7 @@ export function health({ server, retiring, lastProblem, startedAt, stoppedAt }: 
   const { config, exchanges, builtAt } = server.gateway
   return {
     status: stoppedAt === null ? 'ok' : 'draining',
-    configuration: {
-      file: config.file,
-      version: config.version,
-      loaded_at: new Date(builtAt).toISOString(),
-      age_s: Math.round((Date.now() - builtAt) / 1000),
-      notes: config.notes,
-    },
+    configuration: configurationTold(config, builtAt),
     last_problem: problemTold(lastProblem),
     exchanges: exchanges.length,
     draining: stoppedAt === null ? null : { since: new Date(stoppedAt).toISOString(), waits: server.gateway.waits },
@@ -97,6 +92,12 @@ export function discreet(told: Pick<Health, 'draining' | 'retiring'>): object {
     waits: { exchanges: one.waits.exchanges },
   })
   return { ...told, draining: told.draining && counted(told.draining), retiring: told.retiring.map(counted) }
+}
+
+/** The configuration that runs, since `builtAt` (ms since 1970). */
+export function configurationTold({ file, version, notes }: Config, builtAt: number) {
+  const age = Math.round((Date.now() - builtAt) / 1000)
+  return { file, version, loaded_at: new Date(builtAt).toISOString(), age_s: age, notes }
 }
 
 /** The version that was refused last, and why. */

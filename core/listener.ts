@@ -62,6 +62,14 @@ export class Listener {
     })
   }
 
+  /** Ends it, with all its connections; resolves when nobody listens any more. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.http.close(() => resolve())
+      this.closeAllConnections()
+    })
+  }
+
   /** Those too that HTTP knows nothing of yet. */
   closeAllConnections(): void {
     this.http.closeAllConnections()

@@ -269,7 +269,9 @@ export class Sidecar {
     }
     for (const names of await Promise.all(all().map((gateway) => gateway.retire()))) failed.push(...names)
     failed.push(
-      ...(await ending.run([{ within: 1000, parts: [{ name: 'the admin listener', end: () => this.#close() }] }])),
+      ...(await ending.run([
+        { within: 1000, parts: [{ name: 'the admin listener', end: () => this.#admin?.close() }] },
+      ])),
     )
     this.#silence()
     this.#process.close()
@@ -278,14 +280,6 @@ export class Sidecar {
     else log.info({}, 'stopped')
     log.flush()
     return failed
-  }
-
-  #close(): Promise<void> {
-    return new Promise((resolve) => {
-      if (!this.#admin) return resolve()
-      this.#admin.http.close(() => resolve())
-      this.#admin.closeAllConnections()
-    })
   }
 }
 

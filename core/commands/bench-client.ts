@@ -58,7 +58,8 @@ function one(socket: Socket, request: Buffer): Promise<string> {
   })
 }
 
-function isWhole(answer: string): boolean {
+/** Whether it is all of an answer: as long as it says, or up to its last chunk. */
+export function isWhole(answer: string): boolean {
   const head = answer.indexOf('\r\n\r\n')
   if (head === -1) return false
   const length = /\r\ncontent-length: (\d+)/i.exec(answer.slice(0, head + 2))

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test'
 import * as zlib from 'node:zlib'
 import { fakeUpstream, json, type Script } from '../../test/fake-upstream.ts'
 import { gateway, type GatewayOptions } from '../../test/harness.ts'
+import { virtualClock } from '../testing/clock.ts'
 import { decode, isReadable } from './coding.ts'
 import { maskFor } from './key-mask.ts'
 import { Sealed, sealedBy } from './sealed.ts'
@@ -125,6 +126,7 @@ describe('a compressed answer travels as it came', () => {
     same(400, 'gzip', zlib.gzipSync(randomBytes(300_000)), { plugins: ['openai', 'failover'] }))
 
   test('and is waited for as long as any start of an answer, no longer', async () => {
+    using clock = virtualClock()
     const begun = zlib.gzipSync(error).subarray(0, 20)
     await using upstream = await fakeUpstream((_asked, response) => {
       response.writeHead(400, { 'content-type': 'application/json', 'content-encoding': 'gzip' })
@@ -132,10 +134,18 @@ describe('a compressed answer travels as it came', () => {
     })
     await using gw = await gateway({
       plugins: ['openai', 'failover'],
-      timeouts: { hold: '300ms' },
+      timeouts: { hold: '100s' },
       upstreams: [{ name: 'u', provider: 'openai', url: upstream.url, key }],
     })
-    const answer = await fetch(`${gw.url}/v1/models`, { headers: { 'accept-encoding': 'gzip' } })
+    let isTold = false
+    const asking = fetch(`${gw.url}/v1/models`, { headers: { 'accept-encoding': 'gzip' } }).finally(
+      () => (isTold = true),
+    )
+    while (upstream.asked.length === 0) await clock.advance(1)
+    await clock.advance('90s')
+    assert.equal(isTold, false)
+    await clock.advance('15s')
+    const answer = await asking
     assert.deepEqual([answer.status, answer.headers.get('content-encoding')], [400, 'gzip'])
     await answer.body?.cancel()
   })

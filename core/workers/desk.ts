@@ -1,6 +1,6 @@
 /** What the supervisor tells on the admin listener: all workers together. */
 import { configuration } from '../admin-configuration.ts'
-import { discreet, problemTold, type Health, type WaitsAndParts } from '../admin-desk.ts'
+import { configurationTold, discreet, problemTold, type Health, type WaitsAndParts } from '../admin-desk.ts'
 import type { AdminSettings } from '../admin-guard.ts'
 import { findOwn, namesOf, type Desk, type OwnPages, type Told } from '../admin.ts'
 import { levels } from '../observe/log.ts'
@@ -60,13 +60,7 @@ async function health(supervisor: Supervisor, _query: URLSearchParams, isPrivy: 
   const waits = told.flatMap((one) => one.health.draining?.waits ?? [])
   const all = {
     status: stoppedAt === null ? 'ok' : 'draining',
-    configuration: {
-      file: config.file,
-      version: config.version,
-      loaded_at: new Date(builtAt).toISOString(),
-      age_s: Math.round((Date.now() - builtAt) / 1000),
-      notes: config.notes,
-    },
+    configuration: configurationTold(config, builtAt),
     last_problem: problemTold(lastProblem),
     exchanges: sum(told.map((one) => one.health.exchanges)),
     draining: stoppedAt === null ? null : { since: new Date(stoppedAt).toISOString(), waits: joined(waits) },

@@ -194,20 +194,12 @@ export class Supervisor {
         { within: 5000, parts: [{ name: 'a reload', end: async () => void (await this.#reloading) }] },
       ]),
     ])
-    const parts = [{ name: 'the admin listener', end: () => this.#close() }]
+    const parts = [{ name: 'the admin listener', end: () => this.#admin?.close() }]
     const all = [...failed, ...others.flat(), ...(await ending.run([{ within: 1000, parts }]))]
     this.#process.close()
     if (all.length > 0) log.error({ failed: all }, 'stopped, and not everything has ended as it should')
     else log.info({}, 'stopped')
     log.flush()
     return all
-  }
-
-  #close(): Promise<void> {
-    return new Promise((resolve) => {
-      if (!this.#admin) return resolve()
-      this.#admin.http.close(() => resolve())
-      this.#admin.closeAllConnections()
-    })
   }
 }

@@ -30,12 +30,18 @@ const before = (url: string, plugins: readonly (string | object)[] = []) =>
 const ask = (gw: TestGateway, headers: Record<string, string> = {}) =>
   fetch(`${gw.url}/v1/chat/completions`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
+    headers: { 'content-type': 'application/json', 'x-session': 'one', ...headers },
     body: '{"model":"m"}',
   })
 
-for (const plugins of [[], ['concurrency']] as const) {
-  describe(`a hundred upstreams${plugins.map((name) => `, with ${name}`).join('')}`, () => {
+const sticky = { 'sticky-session': { sources: ['header:x-session'] } }
+const beside: Readonly<Record<string, readonly (string | object)[]>> = {
+  '': [],
+  ', with concurrency': ['concurrency'],
+  ', with sticky-session and concurrency': [sticky, 'concurrency'],
+}
+for (const [title, plugins] of Object.entries(beside)) {
+  describe(`a hundred upstreams${title}`, () => {
     test('the only one that does not rest is found, whoever is looked at first', async () => {
       await using upstream = await fakeUpstream(only('key-77'))
       await using gw = await before(upstream.url, plugins)
@@ -70,7 +76,7 @@ for (const plugins of [[], ['concurrency']] as const) {
 
 test('sessions stay where they were answered, among a hundred', async () => {
   await using upstream = await fakeUpstream(only(...Array.from({ length: count }, (_, at) => `key-${at}`)))
-  await using gw = await before(upstream.url, [{ 'sticky-session': { sources: ['header:x-session'] } }, 'concurrency'])
+  await using gw = await before(upstream.url, [sticky, 'concurrency'])
   const homes = new Map<string, string>()
   for (let round = 0; round < 3; round++) {
     for (let session = 0; session < 12; session++) {
@@ -82,6 +88,23 @@ test('sessions stay where they were answered, among a hundred', async () => {
     }
   }
   assert.ok(new Set(homes.values()).size > 1, 'not all of them at one')
+})
+
+test('a session moves among a hundred when its own has reached its limit, and stays where it came to', async () => {
+  let limited = ''
+  await using upstream = await fakeUpstream((asked, response) => {
+    const status = keyed(asked) === limited ? 429 : 200
+    response.writeHead(status, { 'content-type': 'application/json', 'retry-after': '600' }).end('{"ok":true}')
+  })
+  await using gw = await before(upstream.url, [sticky, 'concurrency'])
+  const askOnce = async () => {
+    assert.equal((await ask(gw)).status, 200)
+    return keyed(upstream.asked.at(-1)!)
+  }
+  limited = await askOnce()
+  const next = await askOnce()
+  assert.notEqual(next, limited)
+  for (let times = 0; times < 5; times++) assert.equal(await askOnce(), next)
 })
 
 function keyed({ headers }: { readonly headers: Readonly<Record<string, string | string[] | undefined>> }): string {

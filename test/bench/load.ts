@@ -4,6 +4,7 @@
  */
 import { connect } from 'node:net'
 import { parseArgs } from 'node:util'
+import { isWhole } from '../../core/commands/bench-client.ts'
 
 /** What it prints: times in ms. */
 export interface Load {
@@ -106,14 +107,6 @@ function converse(): Promise<void> {
       resolve()
     })
   })
-}
-
-function isWhole(answer: string): boolean {
-  const head = answer.indexOf('\r\n\r\n')
-  if (head === -1) return false
-  const length = /\r\ncontent-length: (\d+)/i.exec(answer.slice(0, head + 2))
-  if (length) return answer.length >= head + 4 + Number(length[1])
-  return answer.endsWith('0\r\n\r\n')
 }
 
 /** What an official SDK sends: its headers, and a body of one long message. */
